@@ -1,0 +1,93 @@
+"""The shape of an audit: columns it promises, a measure for each sample, a conclusion for the set.
+
+An audit never judges: no threshold, no verdict. What is allowed stands in `policies/`.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from governance.images import Picture
+from governance.records import Finding
+
+Columns = Mapping[str, Sequence[object]]  # one value a sample, None where nothing was measured
+Pixels = npt.NDArray[np.uint8]  # (H, W, 3), RGB
+Pictures = Callable[[str], Pixels]  # the decoded picture of a sample id, longest side 320 px
+
+LONGEST_PX = 320  # what the detector reads; the hashes are made from the same thumbnail
+Z_95 = 1.959963984540054  # two-sided 95 % of the normal distribution
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Samples as manifest rows, and each one's picture, or None where it could not be decoded."""
+
+    samples: pa.Table
+    pictures: tuple[Picture | None, ...]
+
+    def text(self, column: str) -> list[str]:
+        """Return a text column of the manifest, with '' where nothing is said."""
+        return [value or "" for value in self.samples[column].to_pylist()]
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What an audit says of the whole set: findings, and columns only the whole set can tell.
+
+    `columns` has an `id` column and the audit's promised `relations`; a sample without a row has
+    NULL there.
+    """
+
+    findings: tuple[Finding, ...]
+    columns: pa.Table | None = None
+
+
+class Audit(Protocol):
+    """An audit. Settings are dataclass fields, so `repr(audit)` says exactly what was run."""
+
+    name: ClassVar[str]
+    columns: ClassVar[pa.Schema]  # what `measure` promises for each sample
+    relations: ClassVar[pa.Schema]  # what `conclude` promises for some samples; may be empty
+
+    def measure(self, batch: Batch) -> Columns:
+        """Return the promised columns, one value a sample, in the order of the batch."""
+        ...
+
+    def conclude(self, measures: duckdb.DuckDBPyConnection, pictures: Pictures) -> Conclusion:
+        """Return findings by SQL over the view `measures`: manifest, engine and audit columns."""
+        ...
+
+
+def wilson(count: int, total: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share, both ends in 0..1; (0, 1) of nothing.
+
+    Source: Wilson 1927, JASA 22(158), equation for the score interval.
+    """
+    if total == 0:
+        return 0.0, 1.0
+    share, spread = count / total, Z_95 * Z_95 / total
+    centre = (share + spread / 2) / (1 + spread)
+    half = Z_95 / (1 + spread) * math.sqrt(share * (1 - share) / total + spread / (4 * total))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def share_of(
+    audit: str, name: str, *, count: int, total: int, ids: Iterable[str] = (), note: str = ""
+) -> Finding:
+    """Return a share as a finding with its Wilson interval."""
+    low, high = wilson(count, total)
+    value = count / total if total else 0.0
+    return Finding(
+        audit=audit, name=name, value=value, low=low, high=high, ids=tuple(ids), note=note
+    )
+
+
+def count_of(audit: str, name: str, ids: Sequence[str], *, note: str = "") -> Finding:
+    """Return a count as a finding, with the samples it counts."""
+    return Finding(audit=audit, name=name, value=len(ids), ids=tuple(ids), note=note)
