@@ -31,7 +31,7 @@ def canonical(value: Json) -> bytes:
         UsageError: the value holds NaN, an infinity or an integer of 2**53 or more.
     """
     try:
-        return rfc8785.dumps(value)  # type: ignore[arg-type]  # its own alias wants dict and list
+        return rfc8785.dumps(value)
     except rfc8785.CanonicalizationError as fault:
         raise UsageError(f"This value has no canonical JSON ({fault}); write it as text.") from None
 

@@ -75,6 +75,7 @@ def check_inclusion(
     Raises:
         Tampered: it does not. Source: RFC 9162 section 2.1.3.2.
     """
+    _check_lengths(hashed_leaf, expected_root, *proof)
     if not 0 <= index < size:
         raise Tampered(f"An inclusion proof speaks of leaf {index} in a tree of {size}.")
     node, low, high = hashed_leaf, index, size - 1
@@ -107,6 +108,7 @@ def check_consistency(
     Raises:
         Tampered: it does not. Source: RFC 9162 section 2.1.4.2.
     """
+    _check_lengths(old_root, expected_root, *proof)
     wrong = Tampered(f"The tree of {size} does not extend the tree of {old_size}.")
     if old_size == size and not proof and old_root == expected_root:
         return
@@ -129,6 +131,11 @@ def check_consistency(
         low, high = low >> 1, high >> 1
     if high or old_node != old_root or new_node != expected_root:
         raise wrong
+
+
+def _check_lengths(*hashes: bytes) -> None:
+    if any(len(value) != HASH_BYTES for value in hashes):
+        raise Tampered(f"A hash in a proof does not have {HASH_BYTES} bytes.")
 
 
 def _raised(low: int, high: int) -> tuple[int, int]:
