@@ -109,7 +109,7 @@ def check_consistency(
         Tampered: it does not. Source: RFC 9162 section 2.1.4.2.
     """
     wrong = Tampered(f"The tree of {size} does not extend the tree of {old_size}.")
-    if old_size == size and not proof and old_root == expected_root:
+    if 0 < old_size == size and not proof and old_root == expected_root:
         return
     _check_lengths(old_root, expected_root, *proof)
     whole = old_size & (old_size - 1) == 0  # then the old root is itself a node of the new tree
