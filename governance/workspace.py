@@ -1,0 +1,186 @@
+"""A workspace: the folder where a project's evidence lies, and what its operator declares.
+
+`pramana.toml` is the operator's word (who, where); `.pramana/` is what the program keeps. Nothing
+here decides anything; it only knows places.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Self
+
+import pyarrow as pa
+
+from governance.canon import Json, canonical, file_sha256, parse_json, sha256, write_whole
+from governance.errors import EvidenceMissing, Tampered, UsageError
+from governance.keys import Keyring
+from governance.ledger import Ledger
+from governance.records import Decision
+from governance.snapshot import MANIFEST, Snapshot, read_table, samples_root
+
+CONFIG_FILE = "pramana.toml"
+STATE_FOLDER = ".pramana"
+NO_CONFIG = """\
+# What the operator of this workspace declares. Empty means: not declared, and rules that need it
+# are then violated.
+operator = ""         # who answers for the data
+contact = ""          # where a person can write to
+country = ""          # ISO 3166-1 alpha-2 of the operator, for example IN
+storage_region = ""   # where this folder lies, for example IN or aws:ap-south-1
+compute_region = ""   # where training runs
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """What `pramana.toml` says. Empty text means that nothing was declared."""
+
+    operator: str = ""
+    contact: str = ""
+    country: str = ""
+    storage_region: str = ""
+    compute_region: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Places in a workspace folder."""
+
+    folder: Path
+
+    @classmethod
+    def at(cls, folder: Path) -> Self:
+        """Return the workspace at a folder, making its state folder and config when absent."""
+        (folder / STATE_FOLDER).mkdir(parents=True, exist_ok=True)
+        if not (folder / CONFIG_FILE).exists():
+            write_whole(folder / CONFIG_FILE, NO_CONFIG.encode())
+        return cls(folder)
+
+    @property
+    def state(self) -> Path:
+        """Where the program keeps its own files."""
+        return self.folder / STATE_FOLDER
+
+    @property
+    def snapshots(self) -> Path:
+        """Where snapshots lie, each in a folder named by its root."""
+        return self.state / "snapshots"
+
+    @property
+    def runs(self) -> Path:
+        """Where runs lie, each in a folder named by its id."""
+        return self.state / "runs"
+
+    @property
+    def keyring(self) -> Keyring:
+        """The private keys of this workspace."""
+        return Keyring(self.state / "keys")
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger of this workspace."""
+        keyring = self.keyring
+        log_keys = tuple(keyring.trust().of("log"))
+        return Ledger(self.state / "ledger.db", log_keys, lambda: keyring.signer("log"))
+
+    def declared(self) -> Declared:
+        """Return what the operator declares. Raises UsageError on an unknown or ill-typed key."""
+        path = self.folder / CONFIG_FILE
+        try:
+            found = tomllib.loads(path.read_text())
+        except tomllib.TOMLDecodeError as fault:
+            raise UsageError(f"{CONFIG_FILE} is not TOML: {fault}.") from None
+        known = {field.name for field in fields(Declared)}
+        for key, value in found.items():
+            if key not in known or not isinstance(value, str):
+                raise UsageError(
+                    f"{CONFIG_FILE} has {key!r}; known are {', '.join(sorted(known))}, each a text."
+                )
+        return Declared(**found)
+
+    def measures(self, snapshot: str, audits: str) -> Path:
+        """Return where the measures of a snapshot under an audit configuration lie."""
+        return self.state / "measures" / snapshot / audits
+
+    def recorded_parts(self, snapshot: str, audits: str) -> dict[str, str]:
+        """Return the measured parts the ledger knows of: part name to SHA-256."""
+        return {
+            str(entry.body["part"]): str(entry.body["sha256"])
+            for entry in self.ledger.entries("measured")
+            if (entry.body["snapshot"], entry.body["audits"]) == (snapshot, audits)
+        }
+
+    def store(self, data: bytes) -> str:
+        """Keep bytes under their digest, read-only, and return it."""
+        name = sha256(data)
+        path = self._object_path(name)
+        if not path.exists():
+            write_whole(path, data, mode=0o444)
+        return name
+
+    def load(self, name: str, what: str) -> bytes:
+        """Return kept bytes. Raises EvidenceMissing, Tampered."""
+        path = self._object_path(name)
+        if not path.is_file():
+            raise EvidenceMissing(f"The bytes of {what} ({name[:12]}) are gone; restore them.")
+        data = path.read_bytes()
+        if sha256(data) != name:
+            raise Tampered(f"The bytes of {what} were altered since they were kept ({name[:12]}).")
+        return data
+
+    def decision_folder(self, decision: str) -> Path:
+        """Return where a decision and its two tables lie."""
+        return self.state / "decisions" / decision
+
+    def decision(self, name: str) -> Decision:
+        """Return a decision. Raises EvidenceMissing, Tampered."""
+        path = self.decision_folder(name) / "decision.json"
+        if not path.is_file():
+            raise EvidenceMissing(f"There is no decision {name[:12]}; run `pramana audit`.")
+        if file_sha256(path) != name:
+            raise Tampered(f"Decision {name[:12]} was altered; run `pramana audit` again.")
+        return Decision.from_json(parse_json(path.read_bytes()))
+
+    def cleared(self, decision: Decision) -> pa.Table:
+        """Return the cleared samples of a decision. Raises EvidenceMissing, Tampered."""
+        table = read_table(self.decision_folder(decision.id) / "cleared.parquet", MANIFEST)
+        if samples_root(table) != decision.cleared_root:
+            raise Tampered(
+                f"The cleared samples of decision {decision.id[:12]} were altered: their root is "
+                f"not {decision.cleared_root[:12]}. Run `pramana audit` again."
+            )
+        return table
+
+    def latest_decision(self) -> Decision:
+        """Return the decision made last. Raises EvidenceMissing when there is none."""
+        made = self.ledger.entries("decided")
+        if not made:
+            raise EvidenceMissing("Nothing was audited here yet; run `pramana audit SOURCE`.")
+        return self.decision(str(made[-1].body["decision"]))
+
+    def snapshot(self, root: str) -> Snapshot:
+        """Return a snapshot by its root. Raises EvidenceMissing, Tampered."""
+        return Snapshot.open(self.snapshots / root)
+
+    def run_folder(self, name: str) -> Path:
+        """Return the folder of the one run whose id begins with `name`.
+
+        Raises:
+            UsageError: none or several do.
+        """
+        found = sorted(p for p in self.runs.glob("*") if p.is_dir() and p.name.startswith(name))
+        if len(found) != 1:
+            known = ", ".join(p.name for p in sorted(self.runs.glob("*"))) or "none"
+            raise UsageError(f"{len(found)} runs begin with {name!r}; the runs here: {known}.")
+        return found[0]
+
+    def _object_path(self, name: str) -> Path:
+        return self.state / "objects" / "sha256" / name[:2] / name
+
+
+def write_json(path: Path, value: Mapping[str, Json]) -> str:
+    """Write canonical JSON whole or not at all, and return its SHA-256."""
+    data = canonical(value)
+    write_whole(path, data)
+    return sha256(data)
