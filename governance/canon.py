@@ -7,11 +7,12 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import tempfile
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO, ClassVar, TypeAlias
 
 import rfc8785
 import yaml
@@ -144,7 +145,15 @@ def _refuse_constant(name: str) -> float:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML without aliases (a 9**8 alias bomb is 300 bytes) and without keys that stand twice."""
+    """YAML without aliases (a 9**8 alias bomb is 300 bytes) and without keys that stand twice.
+
+    `on` and `no` are words here, and a date is text, as in YAML 1.2: what comes out is JSON.
+    """
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [(tag, form) for tag, form in pairs if not tag.endswith((":bool", ":timestamp"))]
+        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -160,3 +169,8 @@ class _StrictLoader(yaml.SafeLoader):
                 f"the key {twice[0]!r} stands twice near line {node.start_mark.line + 1}"
             )
         return super().construct_mapping(node, deep=deep)
+
+
+_StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile("true|True|TRUE|false|False|FALSE"), list("tTfF")
+)

@@ -4,7 +4,6 @@ Bytes first, meaning after: an envelope is opened by a signature check, and only
 Does not see: whether what is said is true.
 """
 
-import binascii
 from collections.abc import Mapping, Sequence
 
 from securesystemslib.dsse import Envelope
@@ -52,12 +51,7 @@ def open_envelope(data: bytes, keys: Sequence[SSlibKey]) -> bytes:
         Tampered: this is no DSSE envelope of an in-toto Statement.
         Refused: no signature in it is a good one of a key given.
     """
-    try:
-        envelope = Envelope.from_dict(as_object(parse_json(data), "a DSSE envelope"))
-    except (KeyError, TypeError, ValueError, UsageError, SigningError, binascii.Error) as fault:
-        raise Tampered(f"This is no DSSE envelope: {fault}.") from None
-    if envelope.payload_type != PAYLOAD_TYPE:
-        raise Tampered(f"An envelope of {PAYLOAD_TYPE} was expected; this holds something else.")
+    envelope = _envelope(data)
     try:
         envelope.verify(list(keys), threshold=1)
     except (SigningError, ValueError):
@@ -65,6 +59,11 @@ def open_envelope(data: bytes, keys: Sequence[SSlibKey]) -> bytes:
             f"No signature on this envelope is a good one of the {len(keys)} key(s) trusted for it."
         ) from None
     return envelope.payload
+
+
+def payload_of(data: bytes) -> bytes:
+    """Return a payload unverified, for showing only; `open_envelope` is for acting on it."""
+    return _envelope(data).payload
 
 
 def read_statement(payload: bytes, predicate_type: str) -> tuple[dict[str, str], dict[str, Json]]:
@@ -81,3 +80,13 @@ def read_statement(payload: bytes, predicate_type: str) -> tuple[dict[str, str],
     except (KeyError, TypeError):
         raise Tampered("A statement names its subjects wrongly; sign it again.") from None
     return subjects, as_object(found.get("predicate"), "a predicate")
+
+
+def _envelope(data: bytes) -> Envelope:
+    try:
+        envelope = Envelope.from_dict(as_object(parse_json(data), "a DSSE envelope"))
+    except (KeyError, TypeError, ValueError, UsageError, SigningError) as fault:
+        raise Tampered(f"This is no DSSE envelope: {fault}.") from None
+    if envelope.payload_type != PAYLOAD_TYPE:
+        raise Tampered(f"An envelope of {PAYLOAD_TYPE} was expected; this holds something else.")
+    return envelope

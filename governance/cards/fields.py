@@ -1,0 +1,154 @@
+"""The fields of a model card: each one a value read from one evidence file, or nothing.
+
+A field never guesses. What only a person can say (intended use, licence of the weights) has no
+evidence here and prints as not evidenced until somebody declares it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from governance.cards.evidence import (
+    DECISION_FILE,
+    DECLARED_FILE,
+    FINDINGS_FILE,
+    Evidence,
+)
+from governance.records import Finding
+from governance.verify import CLEARANCE_FILE, RESULT_FILE
+
+EVALUATION_FILE = "evaluation.json"
+CONFIG_FILE = "config.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One line of a card: section, what, its value as text or None, the evidence file behind it."""
+
+    section: str
+    name: str
+    value: str | None
+    evidence: str
+
+
+def fields(evidence: Evidence) -> list[Field]:
+    """Return every field of the card, in the order it prints."""
+    return [
+        *_model(evidence),
+        *_data(evidence),
+        *_findings(evidence),
+        *_training(evidence),
+        *_evaluation(evidence),
+    ]
+
+
+def _model(evidence: Evidence) -> Iterator[Field]:
+    section = "Model"
+    declared, config, result = (
+        evidence.json(name) for name in (DECLARED_FILE, CONFIG_FILE, RESULT_FILE)
+    )
+    for name, source, value in (
+        ("Who answers for it", DECLARED_FILE, declared.get("operator")),
+        ("Contact", DECLARED_FILE, declared.get("contact")),
+        ("Licence of the weights", DECLARED_FILE, None),
+        ("Intended use", DECLARED_FILE, None),
+        ("Uses that are out of scope", DECLARED_FILE, None),
+        ("Preset", CONFIG_FILE, config.get("preset")),
+        ("Resolution", CONFIG_FILE, _with_unit(config.get("image_px"), "px")),
+        ("Parameters", RESULT_FILE, _count(result.get("parameters"))),
+    ):
+        yield Field(
+            section=section, name=name, value=str(value) if value else None, evidence=source
+        )
+
+
+def _data(evidence: Evidence) -> Iterator[Field]:
+    section, decision = "Training data", evidence.decision()
+    clearance = evidence.clearance()
+    for name, value in (
+        ("Snapshot (Merkle root over its samples)", decision.snapshot),
+        ("Samples audited", _count(decision.samples)),
+        ("Samples cleared", _count(decision.cleared)),
+        ("Samples excluded", _count(decision.excluded)),
+        ("Cleared samples (Merkle root)", decision.cleared_root),
+        ("Policies", ", ".join(f"{p.id} {p.version}" for p in decision.policies)),
+        ("Judged by the rules of", decision.as_of),
+        ("Verdict", decision.verdict),
+        ("Waivers", ", ".join(decision.waivers) or "none"),
+    ):
+        yield Field(section=section, name=name, value=value, evidence=DECISION_FILE)
+    yield Field(
+        section=section, name="Cleared until", value=clearance.expires_at, evidence=CLEARANCE_FILE
+    )
+
+
+def _findings(evidence: Evidence) -> Iterator[Field]:
+    for finding in evidence.findings():
+        if finding.value is not None:
+            yield Field(
+                section=f"Findings: {finding.audit}",
+                name=finding.name,
+                value=measured(finding),
+                evidence=FINDINGS_FILE,
+            )
+
+
+def _training(evidence: Evidence) -> Iterator[Field]:
+    section, result, clearance = "Training", evidence.json(RESULT_FILE), evidence.clearance()
+    rows: tuple[tuple[str, str | None], ...] = (
+        ("State at the end", result.get("state")),
+        ("Optimiser steps", _count(result.get("steps"))),
+        ("Samples seen", _count(result.get("samples_seen"))),
+        ("Seconds from start to end", _number(result.get("seconds"))),
+        ("Seconds left at the deadline", _number(result.get("margin_s"))),
+        ("Host", clearance.host),
+        ("Floating-point operations, by formula", _number(result.get("flops"))),
+        ("Energy in joules, an estimate", _number(result.get("joules_estimated"))),
+        ("Receipt (hash chain over the images seen)", result.get("receipt")),
+        ("Run config (digest)", clearance.run_config),
+    )
+    for name, value in rows:
+        yield Field(section=section, name=name, value=value, evidence=RESULT_FILE)
+
+
+def _evaluation(evidence: Evidence) -> Iterator[Field]:
+    found = evidence.json(EVALUATION_FILE)
+    if not found:
+        yield Field(
+            section="Evaluation", name="Held-out scores", value=None, evidence=EVALUATION_FILE
+        )
+    for name, value in sorted(_leaves(found)):
+        yield Field(section="Evaluation", name=name, value=value, evidence=EVALUATION_FILE)
+
+
+def measured(finding: Finding) -> str:
+    """Return a finding's value with its interval, as people read it."""
+    value = _number(finding.value) or "not measured"
+    if finding.low is None or finding.high is None:
+        return value
+    return f"{value} (95 % interval {_number(finding.low)} to {_number(finding.high)})"
+
+
+def _leaves(value: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the numbers and short texts of nested JSON, each under its path of names."""
+    for key, inner in value.items():
+        name = f"{above}{key}"
+        if isinstance(inner, dict):
+            yield from _leaves(inner, f"{name} / ")
+        elif isinstance(inner, bool | int | float | str):
+            yield name, str(inner) if isinstance(inner, bool | str) else _number(inner) or ""
+
+
+def _number(value: object) -> str | None:
+    """Return a number with four significant digits; whole numbers whole."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e12 else f"{value:.4g}"  # noqa: PLR2004  beyond this a power of ten reads better
+
+
+def _count(value: object) -> str | None:
+    return f"{value:,}" if isinstance(value, int) else None
+
+
+def _with_unit(value: object, unit: str) -> str | None:
+    return f"{value} {unit}" if value else None

@@ -1,0 +1,129 @@
+"""Rendering a model card: Hugging Face metadata and Markdown, the same bytes for the same evidence.
+
+Every text that came from a dataset is hostile: it is cut, stripped of control characters, and its
+Markdown and HTML signs are written as entities.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from governance.canon import Json, canonical, printable
+from governance.cards.evidence import Evidence, collect
+from governance.cards.fields import Field, fields
+from governance.records import Finding, RuleResult
+from governance.workspace import Workspace
+
+NOT_EVIDENCED = "**not evidenced**"
+LONGEST = 200  # characters of a text that came from outside
+SIGNS = str.maketrans({sign: f"&#{ord(sign)};" for sign in "&<>|`*_[](){}!\\#~:@"})
+
+
+def card_text(workspace: Workspace, run: str) -> str:
+    """Return the card of a finished run. Raises EvidenceMissing, Tampered, UsageError."""
+    return render(collect(workspace, workspace.run_folder(run)))
+
+
+def render(evidence: Evidence) -> str:
+    """Return the card as Markdown with a metadata block. Raises EvidenceMissing, Tampered."""
+    decision = evidence.decision()
+    rows = fields(evidence)
+    lines = [
+        _metadata(evidence),
+        "# A text-to-image model, with its proof",
+        "",
+        (
+            f"Trained on exactly the {decision.cleared:,} samples that were cleared of "
+            f"{decision.samples:,} audited. Every value below cites the evidence file it was read "
+            "from; what nobody evidenced says so."
+        ),
+        "",
+        "![samples drawn by the model](samples.png)",
+        "",
+        *_sections(rows),
+        *_rules(decision.rules),
+        *_unseen(evidence.findings()),
+        *_verification(evidence),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def plain(text: str) -> str:
+    """Return text that no Markdown or HTML reader takes for anything but text."""
+    flat = printable(text)
+    return (flat if len(flat) <= LONGEST else flat[: LONGEST - 1] + "…").translate(SIGNS)
+
+
+def _metadata(evidence: Evidence) -> str:
+    """Return the YAML block that the Hugging Face hub reads."""
+    from huggingface_hub import ModelCardData  # noqa: PLC0415  heavy
+
+    decision, clearance = evidence.decision(), evidence.clearance()
+    data = ModelCardData(
+        library_name="diffusers",
+        pipeline_tag="text-to-image",
+        tags=["pramana", "text-to-image"],
+        pramana={
+            "verdict": decision.verdict,
+            "decision": decision.id,
+            "clearance": clearance.id,
+            "snapshot": decision.snapshot,
+            "cleared_root": decision.cleared_root,
+            "policies": [f"{p.id}@{p.version}" for p in decision.policies],
+            "as_of": decision.as_of,
+        },
+    )
+    return f"---\n{data.to_yaml()}\n---\n"
+
+
+def _sections(rows: Sequence[Field]) -> Iterator[str]:
+    for section, members in groupby(rows, key=lambda row: row.section):
+        yield from (f"## {plain(section)}", "", "| what | value | evidence |", "|---|---|---|")
+        for row in members:
+            value = NOT_EVIDENCED if row.value is None else plain(row.value)
+            source = "" if row.value is None else f"`{row.evidence}`"
+            yield f"| {plain(row.name)} | {value} | {source} |"
+        yield ""
+
+
+def _rules(rules: Sequence[RuleResult]) -> Iterator[str]:
+    yield from ("## Rules", "", "| rule | status | violations | remedy | cites | in force from |")
+    yield "|---|---|---|---|---|---|"
+    for rule in rules:
+        cells = (rule.status, f"{rule.violations:,}", rule.remedy, rule.cite)
+        joined = " | ".join(plain(cell) for cell in cells)
+        yield f"| {plain(rule.id)} | {joined} | {rule.in_force_from or 'now'} |"
+    yield ""
+
+
+def _unseen(findings: Sequence[Finding]) -> Iterator[str]:
+    """Print each distinct note once: what was seen, and what could not be."""
+    notes = dict.fromkeys(f"{f.audit}: {f.note}" for f in findings if f.note)
+    if notes:
+        yield from ("## What the audits say of themselves", "")
+        yield from (f"- {plain(note)}" for note in notes)
+        yield ""
+
+
+def _verification(evidence: Evidence) -> Iterator[str]:
+    yield from (
+        "## Verify this card",
+        "",
+        "```",
+        "sh verify.sh                # openssl and sha256sum, none of our code",
+        "pramana verify .            # everything, with proofs against the ledger's checkpoint",
+        "```",
+        "",
+        "| evidence | SHA-256 |",
+        "|---|---|",
+    )
+    for name in sorted(evidence.files):
+        yield f"| `{name}` | `{evidence.digest(name)}` |"
+
+
+def card_json(evidence: Evidence) -> bytes:
+    """Return the card's fields as canonical JSON, for programs."""
+    rows: list[Json] = [
+        {"section": f.section, "name": f.name, "value": f.value, "evidence": f.evidence}
+        for f in fields(evidence)
+    ]
+    return canonical(rows)
