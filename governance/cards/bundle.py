@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from governance import merkle
-from governance.canon import canonical, file_sha256, parse_json, sha256, write_whole
+from governance.canon import Json, canonical, file_sha256, parse_json, sha256, write_whole
 from governance.cards import render
 from governance.cards.evidence import FINDINGS_FILE, FOLDER, Evidence, collect
 from governance.errors import EvidenceMissing, Tampered, UsageError
@@ -71,7 +71,7 @@ def make_bundle(workspace: Workspace, run: Path, out: Path) -> Path:
     write_whole(making / SCRIPT, _script().encode(), mode=0o755)
     sums = "".join(f"{file_sha256(making / name)}  {name}\n" for name in _names(making)).encode()
     write_whole(making / SUMS, sums)
-    said = {"verifier": {"id": EXPORTER}, "properties": ["PRAMANA_CARD_EXPORTED"]}
+    said: dict[str, Json] = {"verifier": {"id": EXPORTER}, "properties": ["PRAMANA_CARD_EXPORTED"]}
     payload = statement(SVR, subjects={SUMS: sha256(sums)}, predicate=said)
     write_whole(making / CARD_STATEMENT, sign(payload, workspace.keyring.signer("card")))
     if out.exists():
@@ -175,9 +175,7 @@ def _number_of(entries: list[Entry], said: dict[str, str]) -> int:
     for entry in entries:
         if said.items() <= entry.body.items():
             return entry.number
-    raise EvidenceMissing(
-        f"The ledger holds no act that says {sorted(said)}; verify the workspace."
-    )
+    raise EvidenceMissing(f"The ledger holds no act on {sorted(said)} of this run; verify it.")
 
 
 def _proofs(folder: Path, trust: Trust, evidence: Evidence) -> None:
