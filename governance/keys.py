@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from securesystemslib.signer import CryptoSigner, SSlibKey
 
-from governance.canon import canonical, parse_json, write_whole
+from governance.canon import canonical, write_whole
 from governance.errors import EvidenceMissing, Refused, Tampered
-from governance.records import as_object
+from governance.records import json_object
 
 Role = Literal["gate", "trainer", "card", "log"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -49,7 +49,7 @@ class Trust:
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """Read a trust record. Raises Tampered when it is not one."""
-        record = as_object(parse_json(data), "a trust record")
+        record = json_object(data, "a trust record")
         try:
             return cls(
                 {

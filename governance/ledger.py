@@ -18,10 +18,10 @@ import sqlalchemy as sa
 from securesystemslib.signer import CryptoSigner, SSlibKey
 
 from governance import merkle
-from governance.canon import Json, canonical, parse_json
+from governance.canon import Json, canonical
 from governance.errors import PramanaError, Refused, Tampered
 from governance.note import Checkpoint, open_note, sign_note
-from governance.records import as_object
+from governance.records import json_object
 
 ORIGIN = "pramana.local/ledger"
 BUSY_S = 30.0  # how long an append waits for another process's append
@@ -134,7 +134,7 @@ class Ledger:
         frontier, said = merkle.Frontier(), set()
         checkpoint = Checkpoint(origin=ORIGIN, size=0, root=merkle.EMPTY_ROOT)
         for number, (row, head) in enumerate(zip(leaves, heads, strict=True)):
-            frontier = frontier.appended(row.leaf)
+            frontier = frontier.appended(row.leaf if isinstance(row.leaf, bytes) else b"")
             checkpoint = open_note(head.note, self.keys)
             if (row.number, checkpoint.size, checkpoint.root) != (
                 number, frontier.size, frontier.root(),
@@ -224,7 +224,7 @@ def _make_tables(connection: sa.Connection) -> None:
 
 
 def _entry(leaf: bytes) -> Entry:
-    record = as_object(parse_json(leaf), "a ledger entry")
+    record = json_object(leaf, "a ledger entry")
     try:
         return Entry(**record)
     except TypeError:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
-from governance.canon import Json, canonical, digest
-from governance.errors import Tampered
+from governance.canon import Json, canonical, digest, parse_json
+from governance.errors import Tampered, UsageError
 
 Verdict = Literal["pass", "pass-with-waivers", "block"]
 RuleStatus = Literal["satisfied", "violated", "not-in-force", "at-run", "waived"]
@@ -117,6 +117,14 @@ def as_object(value: Json, what: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise Tampered(f"Expected {what} as a JSON object, found {type(value).__name__}.")
     return dict(value)
+
+
+def json_object(data: bytes, what: str) -> dict[str, Any]:
+    """Parse bytes that were written by us as a JSON object. Raises Tampered when they are not."""
+    try:
+        return as_object(parse_json(data), what)
+    except UsageError as fault:
+        raise Tampered(f"Expected {what}. {fault}") from None
 
 
 def findings_bytes(findings: Sequence[Finding]) -> bytes:

@@ -22,13 +22,12 @@ from governance.canon import (
     canonical,
     digest,
     file_sha256,
-    parse_json,
     sha256,
     whole_file,
     write_whole,
 )
 from governance.errors import EvidenceMissing, Tampered, UsageError
-from governance.records import as_object
+from governance.records import json_object
 
 TEXT_COLUMNS = (
     "caption", "licence", "licence_url", "creator", "attribution", "source_url", "generator",
@@ -83,7 +82,7 @@ class Snapshot:
         path = folder / "snapshot.json"
         if not path.is_file():
             raise EvidenceMissing(f"There is no snapshot {folder.name[:12]}; run `pramana audit`.")
-        record = as_object(parse_json(path.read_bytes()), "a snapshot record")
+        record = json_object(path.read_bytes(), "a snapshot record")
         try:
             shards = tuple(Shard(**shard) for shard in record["shards"])
             opened = cls(

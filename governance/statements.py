@@ -10,9 +10,9 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import Error as SigningError
 from securesystemslib.signer import CryptoSigner, SSlibKey
 
-from governance.canon import Json, canonical, parse_json
-from governance.errors import Refused, Tampered, UsageError
-from governance.records import as_object
+from governance.canon import Json, canonical
+from governance.errors import Refused, Tampered
+from governance.records import as_object, json_object
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 SVR = "https://in-toto.io/attestation/svr/v0.2"  # decisions and clearances
@@ -72,7 +72,7 @@ def read_statement(payload: bytes, predicate_type: str) -> tuple[dict[str, str],
     Raises:
         Tampered: it is not a Statement with this predicate type.
     """
-    found = as_object(parse_json(payload), "an in-toto Statement")
+    found = json_object(payload, "an in-toto Statement")
     if found.get("_type") != STATEMENT or found.get("predicateType") != predicate_type:
         raise Tampered(f"A statement of {predicate_type} was expected; this is another one.")
     try:
@@ -84,8 +84,8 @@ def read_statement(payload: bytes, predicate_type: str) -> tuple[dict[str, str],
 
 def _envelope(data: bytes) -> Envelope:
     try:
-        envelope = Envelope.from_dict(as_object(parse_json(data), "a DSSE envelope"))
-    except (KeyError, TypeError, ValueError, UsageError, SigningError) as fault:
+        envelope = Envelope.from_dict(json_object(data, "a DSSE envelope"))
+    except (KeyError, TypeError, ValueError, AttributeError, SigningError) as fault:
         raise Tampered(f"This is no DSSE envelope: {fault}.") from None
     if envelope.payload_type != PAYLOAD_TYPE:
         raise Tampered(f"An envelope of {PAYLOAD_TYPE} was expected; this holds something else.")

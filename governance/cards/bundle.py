@@ -12,14 +12,14 @@ from functools import partial
 from pathlib import Path
 
 from governance import merkle
-from governance.canon import Json, canonical, file_sha256, parse_json, sha256, write_whole
+from governance.canon import Json, canonical, file_sha256, sha256, write_whole
 from governance.cards import render
 from governance.cards.evidence import FINDINGS_FILE, FOLDER, Evidence, collect
 from governance.errors import EvidenceMissing, Tampered, UsageError
 from governance.keys import TRUST_FILE, Role, Trust
 from governance.ledger import Entry, Ledger
 from governance.note import open_note
-from governance.records import as_object
+from governance.records import as_object, json_object
 from governance.statements import SVR, open_envelope, read_statement, sign, statement
 from governance.verify import (
     CLEARANCE_FILE,
@@ -182,7 +182,7 @@ def _proofs(folder: Path, trust: Trust, evidence: Evidence) -> None:
     note = _read(folder / PROOFS / CHECKPOINT).decode()
     checkpoint = open_note(note, trust.of("log"))
     for kind, said in _acts(evidence).items():
-        act = as_object(parse_json(_read(folder / PROOFS / f"{kind}.json")), "a proof")
+        act = json_object(_read(folder / PROOFS / f"{kind}.json"), "a proof")
         try:
             leaf = base64.b64decode(act["leaf"], validate=True)
             number, proof = int(act["number"]), [bytes.fromhex(step) for step in act["proof"]]
@@ -195,7 +195,7 @@ def _proofs(folder: Path, trust: Trust, evidence: Evidence) -> None:
             proof=proof,
             expected_root=checkpoint.root,
         )
-        entry = as_object(parse_json(leaf), "a ledger entry")
+        entry = json_object(leaf, "a ledger entry")
         if entry.get("kind") != kind or not said.items() <= as_object(entry["body"], kind).items():
             raise Tampered(f"The ledger entry shown for {kind} speaks of something else.")
 

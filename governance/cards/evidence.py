@@ -12,7 +12,7 @@ from typing import Any, Self
 from governance.canon import canonical, parse_json, sha256
 from governance.clearance import Clearance, read_clearance
 from governance.errors import EvidenceMissing, Tampered
-from governance.records import Decision, Finding, as_object
+from governance.records import Decision, Finding, json_object
 from governance.statements import payload_of
 from governance.verify import CLEARANCE_FILE, PROVENANCE_FILE, RESULT_FILE
 from governance.workspace import Workspace
@@ -46,7 +46,7 @@ class Evidence:
         """Return an evidence file as a JSON object; an optional one that is absent is empty."""
         if name not in self.files and name in OPTIONAL_RUN_FILES:
             return {}
-        return as_object(parse_json(self._bytes(name)), name)
+        return json_object(self._bytes(name), name)
 
     def decision(self) -> Decision:
         """Return the decision the run was cleared under."""
