@@ -16,7 +16,7 @@ from securesystemslib.signer import CryptoSigner
 from governance.canon import Json, sha256
 from governance.errors import Refused, Tampered
 from governance.keys import Trust
-from governance.records import Decision
+from governance.records import Decision, as_object
 from governance.statements import SVR, open_envelope, read_statement, sign, statement
 
 GRACE_S = 3600.0  # a run may start this late and still end before its clearance does
@@ -165,8 +165,8 @@ def admit(
 def read_clearance(payload: bytes) -> Clearance:
     """Read a payload whose signature was verified. Raises Tampered when it is no clearance."""
     subjects, predicate = read_statement(payload, SVR)
-    said = predicate.get("pramana")
-    if not isinstance(said, dict) or set(subjects) != {SUBJECT} or not set(FIELDS) <= set(said):
+    said = as_object(predicate.get("pramana", {}), "the terms of a clearance")
+    if set(subjects) != {SUBJECT} or not set(FIELDS) <= set(said):
         raise Tampered("What was signed is not a clearance; ask the gate for one.")
     return Clearance(
         id=sha256(payload),

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from securesystemslib.signer import CryptoSigner, SSlibKey
+from sqlalchemy import event, exc, pool
 
 from governance import merkle
 from governance.canon import Json, canonical
@@ -86,7 +87,7 @@ class Ledger:
                 connection.execute(_spent.insert().values(clearance=clearance, run=run))
                 body = {"clearance": clearance, "run": run}
                 return self._appended(connection, "clearance.spent", body)
-        except sa.exc.IntegrityError:
+        except exc.IntegrityError:
             raise Refused(
                 f"clearance (5): {clearance[:12]} was used before; it allows one run. "
                 "Ask the gate for a new one: `pramana train`."
@@ -187,27 +188,27 @@ class Ledger:
 def _transaction(path: Path, begin: str) -> Iterator[sa.Connection]:
     """Open the file for one transaction. Raises PramanaError, Tampered, IntegrityError."""
     engine = sa.create_engine(
-        f"sqlite:///{path}", connect_args={"timeout": BUSY_S}, poolclass=sa.pool.NullPool
+        f"sqlite:///{path}", connect_args={"timeout": BUSY_S}, poolclass=pool.NullPool
     )
 
-    @sa.event.listens_for(engine, "connect")
+    @event.listens_for(engine, "connect")
     def _settle(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
 
-    @sa.event.listens_for(engine, "begin")
+    @event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
         connection.exec_driver_sql(begin)
 
     try:
         with engine.begin() as connection:
             yield connection
-    except sa.exc.OperationalError as fault:
+    except exc.OperationalError as fault:
         raise PramanaError(f"The ledger could not be read or written: {fault.orig}.") from None
-    except sa.exc.IntegrityError:
+    except exc.IntegrityError:
         raise
-    except sa.exc.DatabaseError as fault:
+    except exc.DatabaseError as fault:
         raise Tampered(f"The ledger file is damaged: {fault.orig}. Restore a copy.") from None
 
 

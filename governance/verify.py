@@ -41,7 +41,7 @@ def check_evidence(workspace: Workspace, decision: Decision) -> None:
     """
     # (1) The ledger is whole, and it knows this decision.
     workspace.ledger.verify()
-    known = {entry.body["decision"] for entry in workspace.ledger.entries("decided")}
+    known = {str(entry.body["decision"]) for entry in workspace.ledger.entries("decided")}
     if decision.id not in known:
         raise EvidenceMissing(
             f"evidence (1): the ledger does not know decision {decision.id[:12]}; audit again."

@@ -12,7 +12,7 @@ from typing import Any, Self
 from governance.canon import canonical, parse_json, sha256
 from governance.clearance import Clearance, read_clearance
 from governance.errors import EvidenceMissing, Tampered
-from governance.records import Decision, Finding, json_object
+from governance.records import Decision, Finding, as_object, json_object
 from governance.statements import payload_of
 from governance.verify import CLEARANCE_FILE, PROVENANCE_FILE, RESULT_FILE
 from governance.workspace import Workspace
@@ -58,7 +58,8 @@ class Evidence:
         if not isinstance(found, list):
             raise Tampered("The findings are not a list; restore them.")
         try:
-            return [Finding(**{**f, "ids": tuple(f["ids"])}) for f in found]
+            rows = [as_object(row, "a finding") for row in found]
+            return [Finding(**{**row, "ids": tuple(row["ids"])}) for row in rows]
         except (KeyError, TypeError) as fault:
             raise Tampered(f"A finding lacks or adds a field: {fault}.") from None
 
