@@ -1,0 +1,238 @@
+"""The command line: four verbs (audit, train, review, card), and verify and demo beside them.
+
+Each verb parses, makes one call and prints. What is heavy is imported inside the verb that needs
+it, so `--help` answers at once.
+"""
+
+import sys
+import time
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import click
+
+from governance.errors import PramanaError
+
+BLOCKED = 3  # the exit status of an audit whose verdict is block, as of every refusal
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--workspace", default=".", show_default=True, type=click.Path(file_okay=False, path_type=Path),
+    help="The folder that keeps the evidence.",
+)  # fmt: skip
+@click.version_option(package_name="pramana")
+@click.pass_context
+def cli(context: click.Context, workspace: Path) -> None:
+    """No proof, no training.
+
+    Audit an image-caption dataset, train on exactly what is cleared, and hand out a card in which
+    every fact can be checked.
+
+    Exit status: 0 yes, 1 fault, 2 usage, 3 refused, 4 tampered, 5 evidence missing.
+    """
+    context.obj = workspace
+
+
+@cli.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option(
+    "--policy", "packs", multiple=True, default=("commercial",), show_default=True, metavar="PACK",
+    help="A pack by name (commercial, dpdp) or the path of a YAML file; repeat for several.",
+)  # fmt: skip
+@click.option(
+    "--as-of", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE",
+    help="Judge by the rules in force on this day; today when not given.",
+)  # fmt: skip
+@click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.pass_obj
+def audit(
+    workspace: Path,
+    sources: tuple[str, ...],
+    packs: tuple[str, ...],
+    as_of: datetime | None,
+    *,
+    workers: int,
+    as_json: bool,
+) -> None:
+    """Audit SOURCEs as one dataset and hold what is found against policies.
+
+    A SOURCE is a folder of pictures with metadata.csv or .jsonl, a Parquet file, a WebDataset tar,
+    a CSV or JSONL manifest of local paths, or a dataset's name.
+
+    \b
+    Examples:
+        pramana audit photos/ --policy commercial --policy dpdp
+        pramana audit a.parquet b.parquet --policy dpdp --as-of 2027-06-01 --json
+    """  # noqa: D301  \b is click's mark
+    from rich.console import Console  # noqa: PLC0415  heavy
+
+    from app import progress, report, workflow  # noqa: PLC0415  heavy
+    from governance.workspace import Workspace  # noqa: PLC0415  heavy
+
+    place = Workspace.at(workspace)
+    with progress.shown() as bars:
+        audited = workflow.audit(
+            place, sources, packs=packs, as_of=_day(as_of), bars=bars, workers=workers
+        )
+    if as_json:
+        click.echo(report.audit_json(place, audited))
+    else:
+        report.print_audit(Console(), audited)
+    sys.exit(BLOCKED if audited.decision.verdict == "block" else 0)
+
+
+@cli.command()
+@click.option("--preset", default="micro", show_default=True, help="Which model and recipe.")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="The budget, in minutes.")
+@click.option("--hours", type=click.FloatRange(0, min_open=True), help="The budget, in hours.")
+@click.option(
+    "--clearance", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Use this clearance instead of asking the gate for one.",
+)  # fmt: skip
+@click.pass_obj
+def train(
+    workspace: Path,
+    preset: str,
+    minutes: float | None,
+    hours: float | None,
+    clearance: Path | None,
+) -> None:
+    """Train on what the latest audit cleared; everything ends at or before the budget does.
+
+    A run that was cut off goes on from its last checkpoint, to its old deadline.
+
+    \b
+    Example:
+        pramana train --preset micro --minutes 2
+    """  # noqa: D301
+    from app import progress, workflow  # noqa: PLC0415  heavy
+    from governance.workspace import Workspace  # noqa: PLC0415  heavy
+
+    if (minutes is None) == (hours is None):
+        raise click.UsageError("Give the budget as --minutes M or as --hours H, one of them.")
+    budget_s = 60.0 * (minutes if minutes is not None else 60.0 * (hours or 0.0))
+    place = Workspace.at(workspace)
+    with progress.shown() as bars:
+        folder, result = workflow.train(
+            place, preset=preset, budget_s=budget_s, started_at=_began(), bars=bars,
+            envelope=clearance.read_bytes() if clearance else None,
+        )  # fmt: skip
+    click.echo(f"run {folder.name}: {result.summary()}")
+    click.echo(f"pipeline {folder / 'pipeline'} · samples {folder / 'samples.png'}")
+    click.echo(f"next: pramana --workspace {workspace} card {folder.name} --out card/")
+
+
+@cli.command()
+@click.option("--port", type=click.IntRange(1, 65535), help="The first free one from 8501.")
+@click.pass_obj
+def review(workspace: Path, port: int | None) -> None:
+    """Open the screens: findings and decision, audit trail, card.
+
+    \b
+    Example:
+        pramana review
+    """  # noqa: D301
+    from app.review import run  # noqa: PLC0415  heavy
+
+    sys.exit(run(workspace, port))
+
+
+@cli.command()
+@click.argument("run")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
+@click.pass_obj
+def card(workspace: Path, run: str, out: Path) -> None:
+    """Write the model card of RUN, and all its evidence, as a folder anybody can verify.
+
+    \b
+    Example:
+        pramana card 3f9c0a --out card/
+    """  # noqa: D301
+    from app import workflow  # noqa: PLC0415  heavy
+    from governance.workspace import Workspace  # noqa: PLC0415  heavy
+
+    folder = workflow.export_card(Workspace.at(workspace), run, out)
+    click.echo(f"card {folder / 'README.md'}\nverify it: pramana verify {folder}")
+
+
+@cli.command()
+@click.argument("target", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--trust", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A trust.json you hold already; without it a bundle's own keys are used.",
+)  # fmt: skip
+def verify(target: Path, trust: Path | None) -> None:
+    """Verify TARGET, a bundle or a workspace: every digest, proof and signature anew.
+
+    \b
+    Example:
+        pramana verify card/ --trust trust.json
+    """  # noqa: D301
+    from governance.cards.bundle import SUMS, verify_bundle  # noqa: PLC0415  heavy
+    from governance.keys import Trust  # noqa: PLC0415  heavy
+    from governance.verify import verify_workspace  # noqa: PLC0415  heavy
+    from governance.workspace import STATE_FOLDER, Workspace  # noqa: PLC0415  heavy
+
+    if (target / SUMS).is_file():
+        checks = verify_bundle(target, Trust.from_bytes(trust.read_bytes()) if trust else None)
+    elif (target / STATE_FOLDER).is_dir():
+        checks = verify_workspace(Workspace(target))
+    else:
+        raise click.UsageError(f"{target} is neither a bundle nor a workspace.")
+    for check in checks:
+        click.echo(f"{'✕' if check.status else '✓'} {check.what}")
+        if check.detail:
+            click.echo(f"  {check.detail}")
+    if trust is None and (target / SUMS).is_file():
+        click.echo("The keys were the bundle's own; pin them with --trust to know whose they are.")
+    sys.exit(max(check.status for check in checks))
+
+
+@cli.command()
+@click.option("--out", default="demo", show_default=True, type=click.Path(path_type=Path))
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), default=1.25, show_default=True)
+def demo(out: Path, minutes: float) -> None:
+    """Show the whole path on 2,000 scenes made here, with planted problems, in about four minutes.
+
+    \b
+    Example:
+        pramana demo
+    """  # noqa: D301
+    from app.demo import show  # noqa: PLC0415  heavy
+
+    show(out, minutes=minutes)
+
+
+def main() -> None:
+    """Run the command line and end the process with the right exit status."""
+    _began()
+    try:
+        cli(standalone_mode=False)
+    except PramanaError as fault:
+        click.echo(str(fault), err=True)
+        sys.exit(fault.status)
+    except click.Abort:
+        click.echo("Stopped. What was finished is kept; run the same command to go on.", err=True)
+        sys.exit(1)
+    except click.ClickException as fault:
+        fault.show()
+        sys.exit(fault.exit_code)
+    except OSError as fault:
+        click.echo(f"The system refused: {fault.strerror} ({fault.filename}).", err=True)
+        sys.exit(1)
+
+
+def _day(given: datetime | None) -> date:
+    return given.date() if given else datetime.now(UTC).date()
+
+
+_start: list[float] = []
+
+
+def _began() -> float:
+    """Return when this command began, in seconds since the epoch: the budget counts from here."""
+    if not _start:
+        _start.append(time.time())
+    return _start[0]
