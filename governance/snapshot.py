@@ -8,6 +8,7 @@ Does not see: whether what the manifest says of a sample is true. It is what the
 """
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -207,13 +208,18 @@ def seal(
 
 
 def _resealed(folder: Path, incoming: Path) -> Snapshot:
-    """Return the snapshot that exists already; the same samples were ingested again."""
-    existing = Snapshot.open(folder)
+    """Return the snapshot that exists already; the same samples were ingested again.
+
+    Files that are registered in place may have moved since: then their new places are taken over.
+    """
+    existing, again = Snapshot.open(folder), incoming / "snapshot.json"
     existing.manifest()
-    for path in sorted(incoming.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    incoming.rmdir()
-    return existing
+    in_place = all(Path(shard.path).is_absolute() for shard in existing.shards)
+    manifests = {file_sha256(place / "manifest.parquet") for place in (folder, incoming)}
+    if in_place and len(manifests) == 1:
+        os.replace(again, folder / "snapshot.json")  # noqa: PTH105
+    shutil.rmtree(incoming)
+    return Snapshot.open(folder)
 
 
 def samples_root(table: pa.Table) -> str:

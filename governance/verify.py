@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from governance.canon import digest, file_sha256
-from governance.errors import EvidenceMissing, PramanaError, Refused, Tampered
+from governance.errors import EvidenceMissing, PramanaError, Tampered
 from governance.keys import Trust
 from governance.records import Decision
 from governance.statements import PROVENANCE, open_envelope, read_statement
@@ -37,7 +37,6 @@ def check_evidence(workspace: Workspace, decision: Decision) -> None:
     Raises:
         Tampered: bytes are not those that were recorded.
         EvidenceMissing: bytes are gone, or the ledger does not know the decision.
-        Refused: a policy file changed since the decision was made.
     """
     # (1) The ledger is whole, and it knows this decision.
     workspace.ledger.verify()
@@ -57,7 +56,8 @@ def check_evidence(workspace: Workspace, decision: Decision) -> None:
     check_measures(workspace, decision)
     # (4) The findings and the policies are those that were weighed.
     workspace.load(decision.findings, "the findings")
-    check_policies(workspace, decision)
+    for policy in decision.policies:
+        workspace.load(policy.sha256, f"the policy {policy.id}")
     # (5) The cleared samples are those that were cleared.
     workspace.cleared(decision)
 
@@ -81,18 +81,6 @@ def check_measures(workspace: Workspace, decision: Decision) -> None:
             raise Tampered(
                 f"evidence (3): the measures {part} were edited after they were made (sha256 "
                 f"{expected[:12]} was recorded). Restore the file."
-            )
-
-
-def check_policies(workspace: Workspace, decision: Decision) -> None:
-    """Hold the policies to the decision. Raises EvidenceMissing, Refused, Tampered."""
-    for policy in decision.policies:
-        workspace.load(policy.sha256, f"the policy {policy.id}")
-        source = Path(policy.source)
-        if source.is_file() and file_sha256(source) != policy.sha256:
-            raise Refused(
-                f"evidence (4): the policy {policy.id} ({source.name}) was edited after the "
-                f"decision, which was made under {policy.sha256[:12]}. Run `pramana audit` again."
             )
 
 

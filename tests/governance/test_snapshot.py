@@ -27,7 +27,9 @@ def _rows(images: list[bytes] = IMAGES, **change: list[object]) -> pa.Table:
     return pa.table({**columns, **change}, schema=MANIFEST)
 
 
-def _sealed(folder: Path, rows: pa.Table | None = None) -> Snapshot:
+def _sealed(
+    folder: Path, rows: pa.Table | None = None, *, snapshots: Path | None = None
+) -> Snapshot:
     path = folder / "in-place.parquet"
     pq.write_table(pa.table({"picture": pa.array(IMAGES, pa.binary())}), path, row_group_size=4)
     shard = Shard(
@@ -35,7 +37,10 @@ def _sealed(folder: Path, rows: pa.Table | None = None) -> Snapshot:
         rows=len(IMAGES), column="picture",
     )  # fmt: skip
     return seal(
-        folder / "snapshots", rows=_rows() if rows is None else rows, shards=[shard], sources=["x"]
+        snapshots or folder / "snapshots",
+        rows=_rows() if rows is None else rows,
+        shards=[shard],
+        sources=["x"],
     )
 
 
@@ -44,6 +49,14 @@ def test_the_same_samples_in_any_order_have_the_same_root(tmp_path: Path) -> Non
     again = _sealed(tmp_path, _rows().take(list(range(9, -1, -1))))
     assert first.root == again.root
     assert first.manifest()["sha256"].to_pylist() == sorted(sha256(image) for image in IMAGES)
+
+
+def test_a_file_that_moved_is_found_again_when_it_is_ingested_again(tmp_path: Path) -> None:
+    first = _sealed(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    moved = _sealed(tmp_path / "elsewhere", snapshots=tmp_path / "snapshots")
+    assert (moved.root, moved.folder) == (first.root, first.folder)
+    assert moved.shard_path(0).parent.name == "elsewhere"
 
 
 def test_a_changed_caption_is_another_snapshot(tmp_path: Path) -> None:
