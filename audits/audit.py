@@ -53,7 +53,7 @@ class Audit(Protocol):
 
     name: ClassVar[str]
     columns: ClassVar[pa.Schema]  # what `measure` promises for each sample
-    relations: ClassVar[pa.Schema]  # what `conclude` promises for some samples; may be empty
+    relations: ClassVar[pa.Schema]  # what `conclude` promises for some samples, beside their id
 
     def measure(self, batch: Batch) -> Columns:
         """Return the promised columns, one value a sample, in the order of the batch."""

@@ -1,0 +1,163 @@
+"""What happens in a worker process: one part is decoded, measured by every audit, and written.
+
+Does not see: other parts, the ledger, or whether its part is recorded.
+"""
+
+import atexit
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from multiprocessing import connection
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from audits.audit import LONGEST_PX, Audit, Batch, Columns
+from governance.canon import file_sha256
+from governance.errors import PramanaError
+from governance.images import Picture, Undecodable, decode
+from governance.snapshot import OpenShard, Shard, write_table
+
+BATCH_ROWS = 32  # pictures in memory at once: 32 of 320 x 320 pixels are 10 MB
+ENGINE = pa.schema(
+    [
+        ("id", pa.string()),
+        ("sha256", pa.string()),
+        ("decoded", pa.bool_()),
+        ("decode_error", pa.string()),
+        ("width_px", pa.int32()),
+        ("height_px", pa.int32()),
+        ("format", pa.string()),
+        ("mode", pa.string()),
+        ("frames", pa.int32()),
+        ("trailing_bytes", pa.int64()),
+        ("pixels_sha256", pa.string()),
+    ]
+)
+OF_PICTURE = ENGINE.names[4:]  # facts that are fields of a decoded picture
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One unit of work: some samples of one shard, in row order."""
+
+    name: str
+    index: int
+    path: Path
+    shard: Shard
+    rows: pa.Table
+
+
+def begin() -> None:
+    """Prepare a worker: an interrupt is its parent's business, and it ends when its parent does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    closed, keep = multiprocessing.Pipe(duplex=False)
+    watch = threading.Thread(target=_end_with_parent, args=(closed,), daemon=True)
+    watch.start()
+    atexit.register(_stop_watching, watch, keep)  # else DuckDB reports leaks of a running thread
+
+
+def measure_part(
+    part: Part, audits: Sequence[Audit], *, folder: Path, schema: pa.Schema
+) -> tuple[str, str, int]:
+    """Measure a part and write it; return its name, its digest and its number of samples.
+
+    Raises:
+        Tampered: the shard, or a picture in it, has other bytes than were sealed.
+        PramanaError: an audit broke its promise.
+    """
+    rows = part.rows
+    digests = rows["sha256"].to_pylist()
+    images = _open_shard(part.path, part.shard, part.index).images(rows["row"].to_pylist(), digests)
+    tables = []
+    for start in range(0, rows.num_rows, BATCH_ROWS):
+        samples = rows.slice(start, BATCH_ROWS)
+        tables.append(_measured(samples, [next(images) for _ in range(samples.num_rows)], audits))
+    table = pa.concat_tables(tables).select(schema.names).cast(schema).combine_chunks()
+    path = folder / part.name
+    write_table(path, table)
+    return part.name, file_sha256(path), table.num_rows
+
+
+def held(audit: str, promise: pa.Schema, columns: Columns, *, count: int) -> list[pa.Array]:
+    """Return columns as Arrow, once they are what an audit promised.
+
+    Raises:
+        PramanaError: one is missing, unpromised, of another length or type, or holds NaN. The
+            message names the audit and the column, never a value.
+    """
+    if odd := sorted(set(columns) ^ set(promise.names)):
+        raise PramanaError(f"Audit {audit} gives other columns than it promised: {odd}.")
+    arrays = []
+    for field in promise:
+        values = columns[field.name]
+        if len(values) != count:
+            raise PramanaError(
+                f"Audit {audit} gave {len(values)} values of {field.name} for {count} samples."
+            )
+        try:
+            array = pa.array(values, field.type)
+        except (pa.ArrowException, OverflowError):
+            raise PramanaError(
+                f"Audit {audit} gave values of {field.name} that are not {field.type}."
+            ) from None
+        if has_nan(array):
+            raise PramanaError(f"Audit {audit} gave NaN in {field.name}; give None instead.")
+        arrays.append(array)
+    return arrays
+
+
+def has_nan(array: pa.Array) -> bool:
+    """Say whether a NaN stands anywhere in an array, in lists too."""
+    while pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
+        array = array.flatten()
+    floating = pa.types.is_floating(array.type)
+    return floating and bool(np.isnan(array.drop_null().to_numpy(zero_copy_only=False)).any())
+
+
+def _measured(samples: pa.Table, images: Sequence[bytes], audits: Sequence[Audit]) -> pa.Table:
+    read = [_decoded(data) for data in images]
+    pictures = tuple(picture for picture, _ in read)
+    facts: Columns = {
+        "id": samples["id"].to_pylist(),
+        "sha256": samples["sha256"].to_pylist(),
+        "decoded": [picture is not None for picture in pictures],
+        "decode_error": [fault for _, fault in read],
+        **{n: [None if p is None else getattr(p, n) for p in pictures] for n in OF_PICTURE},
+    }
+    names, arrays = list(ENGINE.names), held("engine", ENGINE, facts, count=samples.num_rows)
+    batch = Batch(samples, pictures)
+    for audit in audits:
+        names += audit.columns.names
+        arrays += held(audit.name, audit.columns, audit.measure(batch), count=samples.num_rows)
+    return pa.table(arrays, names)
+
+
+def _decoded(data: bytes) -> tuple[Picture | None, str | None]:
+    try:
+        return decode(data, longest_px=LONGEST_PX), None
+    except Undecodable as fault:
+        return None, str(fault)
+
+
+@lru_cache(maxsize=1)
+def _open_shard(path: Path, shard: Shard, index: int) -> OpenShard:
+    """Open a shard; its digest is taken once a worker, not once a part."""
+    return OpenShard(path, shard, index)
+
+
+def _end_with_parent(closed: Connection) -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.sentinel in connection.wait([parent.sentinel, closed]):
+        os._exit(1)
+
+
+def _stop_watching(watch: threading.Thread, keep: Connection) -> None:
+    keep.close()
+    watch.join()
