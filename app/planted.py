@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from training.evaluate.scenes import Scene, caption, every_scene, render
+from training.evaluate.scenes import caption, every_scene, render
 
 SAMPLES = 2_000
 SIDE_PX = 64
@@ -57,7 +57,7 @@ Change = Callable[[Row], Row]
 def make(folder: Path, *, seed: int = 20261123) -> tuple[Problem, ...]:
     """Write the dataset into a new folder and return what is wrong with it."""
     rng = np.random.default_rng(seed)
-    rows, problems = planted(list(_scenes(rng)), rng)
+    rows, problems = planted(list(scenes(SAMPLES, seed=seed)), rng)
     write(folder, rows)
     return problems
 
@@ -86,7 +86,7 @@ def planted(rows: list[Row], rng: np.random.Generator) -> tuple[list[Row], tuple
     plant("unreadable file", "COM-DECODED", 1, _torn)
     for name, count, copy in (("exact copy", 20, _same), ("near copy", 30, _recompressed)):
         originals = [rows[next(free)] for _ in range(count)]
-        copies = [copy(row, f"copy-{name[:2]}-{n:03}") for n, row in enumerate(originals)]
+        copies = [copy(row, f"scene-{len(rows) + n:05}") for n, row in enumerate(originals)]
         rows += copies
         files = tuple(row.file_name for row in copies)
         problems.append(Problem(name=name, rule="COM-DUPLICATE", files=files))
@@ -132,11 +132,12 @@ def _files(problems: tuple[Problem, ...], rule: str) -> set[str]:
     return {name for problem in problems if problem.rule == rule for name in problem.files}
 
 
-def _scenes(rng: np.random.Generator) -> Iterator[Row]:
+def scenes(count: int, *, seed: int) -> Iterator[Row]:
     """Yield scenes of all combinations but the held-out ones, about equally often."""
-    scenes = every_scene()
-    shown: list[Scene] = [scenes[i] for i in rng.permutation(len(scenes))[HELD_OUT:]]
-    for number in range(SAMPLES):
+    rng = np.random.default_rng(seed)
+    every = every_scene()
+    shown = [every[i] for i in rng.permutation(len(every))[HELD_OUT:]]
+    for number in range(count):
         scene = shown[number % len(shown)]
         yield Row(
             file_name=f"scene-{number:05}.png",

@@ -19,7 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from app.workflow import Bar, Bars
+from training.record import Bar, Bars
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ Ids and names come from datasets: they are printed as text, without control char
 """
 
 import json
+import re
 from collections.abc import Sequence
 
 from rich import box
@@ -14,9 +15,16 @@ from rich.text import Text
 from app import view
 from app.workflow import Audited
 from governance.note import open_note
+from governance.records import RuleResult
 from governance.workspace import Workspace
 
 COLOURS = {"green": "green", "orange": "yellow", "red": "red"}
+DOES = {
+    "block": "✕ blocks",
+    "exclude": "- excludes",
+    "quarantine": "- sets aside",
+    "record": "· notes",
+}
 
 
 def audit_json(workspace: Workspace, audited: Audited) -> str:
@@ -51,33 +59,39 @@ def audit_json(workspace: Workspace, audited: Audited) -> str:
 
 
 def print_audit(console: Console, audited: Audited) -> None:
-    """Print the verdict and every rule that has something to say."""
-    summary = view.summary(audited.decision)
+    """Print the verdict, and each rule that something violates, now or from a later day."""
+    decision = audited.decision
+    summary = view.summary(decision)
+    packs = ", ".join(dict.fromkeys(rule.policy for rule in decision.rules))
     style = f"bold {COLOURS[summary.tone]}"
-    console.print()
-    console.print(Text(f"{summary.symbol} {summary.word}", style=style), summary.sentence)
     console.print(
-        f"snapshot {view.short(audited.snapshot.root)} · {summary.samples:,} samples · "
-        f"{summary.cleared:,} cleared · {summary.excluded:,} excluded · "
-        f"law as of {summary.as_of} · {summary.policies}",
+        Text.assemble("\n", (f"{summary.symbol} {summary.word}", style), "  ", summary.sentence)
+    )
+    console.print(
+        f"{summary.samples:,} samples, {summary.cleared:,} cleared, {summary.excluded:,} excluded; "
+        f"judged by {packs} as of {summary.as_of}; snapshot {view.short(audited.snapshot.root)}",
         style="dim",
+        highlight=False,
         markup=False,
     )
-    spoken = [row for row in view.rule_rows(audited.decision) if row.violations]
-    console.print(_rules(spoken))
+    console.print(_rules([rule for rule in decision.rules if rule.violations]))
 
 
-def _rules(rows: Sequence[view.RuleRow]) -> Table:
+def _rules(rules: Sequence[RuleResult]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", no_wrap=True)
     table.add_column("rule", no_wrap=True)
-    table.add_column("status", no_wrap=True)
-    table.add_column("violations", justify="right")
-    table.add_column("remedy")
-    table.add_column("in force")
+    table.add_column("count", justify="right", no_wrap=True)
     table.add_column("why", overflow="fold")
-    for row in rows:
-        table.add_row(
-            row.id, row.status, f"{row.violations:,}", row.remedy, row.in_force_from,
-            Text(row.detail or row.why),
-        )  # fmt: skip
+    for rule in sorted(rules, key=lambda r: (r.status == "not-in-force", r.remedy != "block")):
+        later = rule.status == "not-in-force"
+        does = f"from {rule.in_force_from}" if later else DOES.get(rule.remedy, rule.remedy)
+        style = "dim" if later else "red" if rule.remedy == "block" else ""
+        why = Text(_first_clause(rule.why))
+        table.add_row(does, rule.id, f"{rule.violations:,}", why, style=style)
     return table
+
+
+def _first_clause(why: str) -> str:
+    """Return why up to its first stop; the screens and `--json` have the rest."""
+    return re.split(r"[;:.](?:\s|$)", why, maxsplit=1)[0]

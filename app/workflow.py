@@ -5,7 +5,7 @@ governance permits, training obeys.
 """
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -22,16 +22,13 @@ from governance.snapshot import MANIFEST, Snapshot, samples_root, write_table
 from governance.statements import PROVENANCE, payload_of, sign, statement
 from governance.verify import CLEARANCE_FILE, PROVENANCE_FILE, RESULT_FILE, check_evidence
 from governance.workspace import Workspace, write_json
+from training.record import Bars
 
 if TYPE_CHECKING:
-    from training.start import Result
-
     from audits.audit import Conclusion
     from policies.decide import Judgement
     from policies.rules import Pack
-
-Bar = Callable[[int], object]  # told how many more are done
-Bars = Callable[[str, int | None], Bar]  # told what begins, and how many there are, if known
+    from training.record import Result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +38,15 @@ class Audited:
     snapshot: Snapshot
     decision: Decision
     findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandsOn:
+    """Digests of what was measured, by which audits under which settings, with which code."""
+
+    measures: str
+    audits: str
+    audit_code: str
 
 
 def audit(
@@ -53,10 +59,9 @@ def audit(
     workers: int = 2,
 ) -> Audited:
     """Seal, measure, conclude and decide. What each room raises passes through."""
-    from audits.registry import AUDITS  # noqa: PLC0415  heavy
-
     from audits import engine  # noqa: PLC0415  heavy
     from audits.ingest import ingest  # noqa: PLC0415  heavy
+    from audits.registry import AUDITS  # noqa: PLC0415  heavy
     from policies.rules import load_pack  # noqa: PLC0415  heavy
 
     policies = [load_pack(name) for name in packs]  # a bad policy is told before an hour of work
@@ -68,12 +73,16 @@ def audit(
     settings = digest({"audits": engine.audits_digest(AUDITS), "code": code})
     named: dict[str, Json] = {"snapshot": snapshot.root, "audits": settings}
     folder = workspace.measures(snapshot.root, settings)
+
+    def record(part: str, sha256: str) -> None:
+        ledger.append("measured", {**named, "part": part, "sha256": sha256})
+
     measured = engine.measure(
         snapshot,
         AUDITS,
         folder=folder,
         recorded=workspace.recorded_parts(snapshot.root, settings),
-        record=lambda part, sha: ledger.append("measured", {**named, "part": part, "sha256": sha}),
+        record=record,
         workers=workers,
         progress=bars("measuring", snapshot.samples),
     )
@@ -89,12 +98,10 @@ def audit(
         snapshot,
         judgement,
         findings=findings,
-        evidence={
-            "measures": engine.measures_digest(measured.parts),
-            "audits": settings,
-            "audit_code": code,
-            "as_of": as_of.isoformat(),
-        },
+        stands_on=StandsOn(
+            measures=engine.measures_digest(measured.parts), audits=settings, audit_code=code
+        ),
+        as_of=as_of,
     )
     return Audited(snapshot=snapshot, decision=decision, findings=findings)
 
@@ -108,7 +115,6 @@ def _judged(
 ) -> tuple[tuple[Finding, ...], "Judgement"]:
     """Hold the rules against the evidence, and then the exclusions against parity."""
     from audits.bias import parity  # noqa: PLC0415  heavy
-
     from policies.decide import judge  # noqa: PLC0415  heavy
 
     findings = tuple(finding for _, said in conclusions for finding in said.findings)
@@ -127,7 +133,8 @@ def _keep_decision(
     judgement: "Judgement",
     *,
     findings: Sequence[Finding],
-    evidence: Mapping[str, str],
+    stands_on: StandsOn,
+    as_of: date,
 ) -> Decision:
     """Write a decision and its tables, then say so in the ledger."""
     manifest = snapshot.manifest()
@@ -144,7 +151,10 @@ def _keep_decision(
         excluded=snapshot.samples - cleared.num_rows,
         policies=tuple(text.used for text in judgement.texts),
         rules=judgement.rules,
-        **evidence,
+        measures=stands_on.measures,
+        audits=stands_on.audits,
+        audit_code=stands_on.audit_code,
+        as_of=as_of.isoformat(),
     )
     folder = workspace.decision_folder(decision.id)
     write_table(folder / "cleared.parquet", cleared.cast(MANIFEST))
@@ -207,9 +217,8 @@ def train(
     Returns:
         The run's folder and its result. What training raises passes through.
     """
-    from training.start import host_class, start  # noqa: PLC0415  heavy
-
     from training.config import load_preset  # noqa: PLC0415  heavy
+    from training.start import host_class, start  # noqa: PLC0415  heavy
 
     config = load_preset(preset)
     terms = Terms(run_config=config.digest, budget_s=budget_s, host=host_class())
@@ -271,7 +280,8 @@ def attest(workspace: Workspace, folder: Path) -> None:
 
 def _cut_off(workspace: Workspace, terms: Terms) -> Path | None:
     """Return the newest run of these terms that began and did not end."""
-    ended = {str(e.body["run"]) for e in workspace.ledger.entries("run.finished")}
+    over = {"run.finished", "run.expired"}
+    ended = {str(e.body["run"]) for e in workspace.ledger.entries() if e.kind in over}
     for entry in reversed(workspace.ledger.entries("clearance.spent")):
         folder = workspace.runs / str(entry.body["run"])
         if folder.name in ended or not (folder / CLEARANCE_FILE).is_file():

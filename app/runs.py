@@ -1,0 +1,138 @@
+"""Runs, as a screen shows them: files in, rows of text and numbers out.
+
+Of a finished run only bytes that its trainer signed for are handed out; of one that goes on, what
+is there, and it says so.
+
+Does not see: whether the trainer told the truth. Its receipts and the ledger bind it to the data.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Final
+
+from app.view import minute, percent
+from governance.canon import parse_json, sha256
+from governance.errors import EvidenceMissing, PramanaError, Tampered
+from governance.records import as_object
+from governance.statements import PROVENANCE, open_envelope, read_statement
+from governance.verify import PROVENANCE_FILE, RESULT_FILE
+from governance.workspace import Workspace
+
+METRICS_FILE, SAMPLES_FILE, EVALUATION_FILE = "metrics.jsonl", "samples.png", "evaluation.json"
+RUN_FILE = "run.json"
+PLOT_POINTS: Final = 400  # more than a plot has pixels for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """One run that used a clearance. `margin_s` is what was left at the deadline, in seconds."""
+
+    run: str
+    started: str
+    state: str
+    steps: int | None = None
+    samples: int | None = None
+    margin_s: float | None = None
+    score: str = ""
+    score_interval: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossRow:
+    """One point of a loss plot: the mean over the steps up to this one."""
+
+    step: int
+    loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunFiles:
+    """Files of a run, as the bytes that were checked. `signed`: the trainer signed for each."""
+
+    signed: bool
+    files: Mapping[str, bytes]
+
+
+def run_rows(workspace: Workspace) -> list[RunRow]:
+    """Return every run the ledger knows of, the latest first; what does not hold says so."""
+    started = [(str(e.body["run"]), e.at) for e in workspace.ledger.entries("clearance.spent")]
+    return [_run_row(workspace, name, minute(at)) for name, at in reversed(started)]
+
+
+def run_files(workspace: Workspace, run: str, *names: str) -> RunFiles:
+    """Return those files of a run that are there; of a finished run, only what was signed for.
+
+    Raises:
+        EvidenceMissing: the folder of the run, or its statement, is gone.
+        Refused: the statement is not signed by a trainer key that is trusted.
+        Tampered: a file is not the one that was signed for.
+    """
+    folder = workspace.runs / run
+    if not folder.is_dir():
+        raise EvidenceMissing(f"The folder of run {run} is gone; restore it.")
+    found = {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
+    ended = {str(e.body["run"]): e.body["result"] for e in workspace.ledger.entries("run.finished")}
+    if run not in ended:
+        return RunFiles(signed=False, files=found)
+    subjects = _signed_for(workspace, run)
+    if subjects.get(RESULT_FILE) != ended[run]:
+        raise Tampered(f"The result signed for run {run} is not the one the ledger recorded.")
+    for name, data in found.items():
+        if name in subjects and sha256(data) != subjects[name]:
+            raise Tampered(f"The file {name} of run {run} was altered after the run; restore it.")
+    return RunFiles(signed=True, files={n: d for n, d in found.items() if n in subjects})
+
+
+def loss_rows(metrics: bytes) -> list[LossRow]:
+    """Return the loss by step, as means over equal stretches. Raises UsageError, Tampered."""
+    whole, _, _torn = metrics.rpartition(b"\n")  # a run may be writing its last line right now
+    steps = [as_object(parse_json(line), "a training step") for line in whole.splitlines()]
+    try:
+        points = [(int(s["step"]), float(s["loss"])) for s in steps if s.get("loss") is not None]
+    except (KeyError, TypeError, ValueError):
+        raise Tampered("A training step lacks its number or its loss; restore the run.") from None
+    width = -(-len(points) // PLOT_POINTS) or 1
+    stretches = [points[at : at + width] for at in range(0, len(points), width)]
+    return [LossRow(step=s[-1][0], loss=fmean(loss for _, loss in s)) for s in stretches]
+
+
+def _signed_for(workspace: Workspace, run: str) -> dict[str, str]:
+    """Return the files of a finished run that its trainer signed for: name to SHA-256."""
+    path = workspace.runs / run / PROVENANCE_FILE
+    if not path.is_file():
+        raise EvidenceMissing(f"The {PROVENANCE_FILE} of run {run} is gone; restore it.")
+    trusted = workspace.keyring.trust().of("trainer")
+    return read_statement(open_envelope(path.read_bytes(), trusted), PROVENANCE)[0]
+
+
+def _run_row(workspace: Workspace, run: str, started: str) -> RunRow:
+    try:
+        kept = run_files(workspace, run, RUN_FILE, RESULT_FILE, EVALUATION_FILE)
+        known = {name: as_object(parse_json(data), name) for name, data in kept.files.items()}
+    except PramanaError as fault:
+        return RunRow(run=run, started=started, state=f"✕ {fault}")
+    said = known.get(RESULT_FILE if kept.signed else RUN_FILE, {})
+    state = str(said.get("state", "unknown"))
+    sign = "✓" if state == "finished" else "○"
+    score, interval = _score(known.get(EVALUATION_FILE, {}))
+    return RunRow(
+        run=run,
+        started=started,
+        state=f"{sign} {state}, signed" if kept.signed else f"◷ {state}, not signed yet",
+        steps=said.get("steps"),
+        samples=said.get("samples_seen"),
+        margin_s=said.get("margin_s"),
+        score=score,
+        score_interval=interval,
+    )
+
+
+def _score(evaluation: Mapping[str, object]) -> tuple[str, str]:
+    """Return the share of unseen scenes drawn with every attribute right, and its interval."""
+    scenes = evaluation.get("scenes")
+    score = scenes.get("all") if isinstance(scenes, Mapping) else None
+    if not isinstance(score, Mapping):
+        return "", ""
+    share, low, high = (percent(float(score[end])) for end in ("share", "low", "high"))
+    return share, f"{low} to {high}"

@@ -1,0 +1,122 @@
+"""Findings and decision: the verdict, the rules behind it, what was found, what was taken out.
+
+Does not see: the pictures and captions of the dataset. This version shows neither.
+"""
+
+import streamlit as st
+from streamlit.column_config import NumberColumn, TextColumn
+
+from app import view
+from app.screens import charts
+from app.screens.evidence import nothing_yet, verified
+from governance.records import Decision
+from governance.workspace import Workspace
+
+PAGE_ROWS = 20
+RULES = {
+    "id": TextColumn("rule", width=210),
+    "status": TextColumn("status", width=130),
+    "violations": NumberColumn("violations", format="localized", width=75),
+    "on": TextColumn("of", width=70),
+    "remedy": TextColumn("remedy", width=80),
+    "in_force_from": TextColumn("in force from", width=95),
+    "why": TextColumn("why", width=420),
+    "cite": TextColumn("cites", width=220),
+    "policy": TextColumn("policy", width=95),
+    "detail": TextColumn("detail", width=300),
+}
+FINDINGS = {
+    "name": TextColumn("finding", width=260),
+    "value": TextColumn("value", width=95),
+    "interval": TextColumn("95 % interval", width=130),
+    "samples": NumberColumn("samples named", format="localized", width=110),
+    "note": TextColumn("note", width=420),
+}
+EXCLUDED = {
+    "id": TextColumn("sample", width=260),
+    "rule": TextColumn("rule", width=210),
+    "remedy": TextColumn("remedy", width=80),
+    "why": TextColumn("why", width=460),
+}
+
+
+def strip(decision: Decision) -> None:
+    """Draw the verdict strip."""
+    said = view.summary(decision)
+    st.header(f":{said.tone}[{said.symbol} {said.word}]", anchor=False)
+    st.text(said.sentence)
+    cleared, excluded, samples, as_of = st.columns(4)
+    cleared.metric("Cleared", f"{said.cleared:,}", border=True)
+    excluded.metric("Excluded", f"{said.excluded:,}", border=True)
+    samples.metric("Samples audited", f"{said.samples:,}", border=True)
+    as_of.metric("By the law of", said.as_of, border=True)
+    st.text(f"Policies: {said.policies}")
+
+
+def rules(decision: Decision) -> None:
+    """Draw which rules took samples out, and every rule under a filter."""
+    dropped = view.drops(decision)
+    if dropped:
+        st.subheader("Samples each rule took out", anchor=False)
+        st.altair_chart(charts.exclusions(dropped))
+    st.subheader("Rules", anchor=False)
+    rows = view.rule_rows(decision)
+    statuses = list(dict.fromkeys(row.status for row in rows))
+    wanted = st.pills("Status", statuses, selection_mode="multi", label_visibility="collapsed")
+    shown = [row for row in rows if not wanted or row.status in wanted]
+    st.dataframe(shown, hide_index=True, column_config=RULES, column_order=tuple(RULES))
+
+
+def findings(workspace: Workspace, decision: Decision) -> None:
+    """Draw the findings, one tab an audit."""
+    st.subheader("Findings", anchor=False)
+    by_audit = view.finding_rows(view.findings(workspace, decision))
+    if not by_audit:
+        st.text("The audits found nothing to report.")
+        return
+    for tab, rows in zip(st.tabs(list(by_audit)), by_audit.values(), strict=True):
+        with tab:
+            shares = view.plotted(rows)
+            if shares:
+                st.altair_chart(charts.intervals(shares))
+            st.dataframe(
+                rows, hide_index=True, column_config=FINDINGS, column_order=tuple(FINDINGS)
+            )
+
+
+def excluded(workspace: Workspace, decision: Decision) -> None:
+    """Draw the samples that were taken out, a page at a time."""
+    st.subheader("Excluded samples", anchor=False)
+    table = view.excluded(workspace, decision)
+    wanted = st.multiselect("Rules", [row.id for row in view.drops(decision)], placeholder="all")
+    place = st.container()
+    total, _ = view.excluded_rows(table, rules=wanted, limit=0)
+    page = st.pagination(max(1, -(-total // PAGE_ROWS)))
+    _, rows = view.excluded_rows(table, rules=wanted, start=(page - 1) * PAGE_ROWS, limit=PAGE_ROWS)
+    with place:
+        st.dataframe(
+            rows,
+            hide_index=True,
+            height="content",
+            column_config=EXCLUDED,
+            column_order=tuple(EXCLUDED),
+        )
+        st.caption(f"{total:,} rows: a sample stands once under each rule that took it out.")
+
+
+heading, picker = st.columns([3, 2], vertical_alignment="bottom")
+heading.title("Findings and decision", anchor=False)
+workspace, _ = verified()
+made = {row.id: row for row in view.decisions(workspace.ledger)}
+if not made:
+    nothing_yet("Nothing was decided yet. Audit a dataset:", "pramana audit photos/")
+chosen = picker.selectbox(
+    "Decision",
+    list(made),
+    format_func=lambda name: f"{made[name].verdict} · {made[name].at} · {view.short(name)}",
+)
+decision = workspace.decision(chosen)
+strip(decision)
+rules(decision)
+findings(workspace, decision)
+excluded(workspace, decision)

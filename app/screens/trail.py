@@ -1,0 +1,62 @@
+"""Audit trail: every act, under one signed root, each with a proof the reader can take away.
+
+Does not see: a rewrite of the whole ledger by whoever holds its key; a proof or a root kept
+elsewhere does.
+"""
+
+import streamlit as st
+from streamlit.column_config import NumberColumn, TextColumn
+
+from app import view
+from app.screens.evidence import nothing_yet, verified
+
+TRAIL = {
+    "number": NumberColumn("no.", width=60),
+    "at": TextColumn("at (UTC)", width=160),
+    "kind": TextColumn("act", width=130),
+    "what": TextColumn("what", width=620),
+}
+
+st.title("Audit trail", anchor=False)
+workspace, head = verified()
+rows = view.trail(workspace.ledger)
+if not rows:
+    nothing_yet("Nothing has happened yet. Audit a dataset:", "pramana audit photos/")
+size, root = st.columns([1, 4])
+size.metric("Acts recorded", f"{head.size:,}", border=True)
+with root:
+    st.caption("Merkle root over all of them (RFC 6962). Keep it elsewhere, and compare.")
+    st.code(head.root.hex(), language=None)
+
+wanted = st.pills(
+    "Act",
+    list(dict.fromkeys(row.kind for row in rows)),
+    selection_mode="multi",
+    label_visibility="collapsed",
+)
+shown = [row for row in rows if not wanted or row.kind in wanted]
+picked = st.dataframe(
+    shown,
+    hide_index=True,
+    column_config=TRAIL,
+    column_order=tuple(TRAIL),
+    on_select="rerun",
+    selection_mode="single-row",
+)
+chosen = [shown[index] for index in picked.selection.rows if index < len(shown)]
+if chosen:
+    number = chosen[0].number
+    proof = view.proof(workspace.ledger, number)
+    st.download_button(
+        f"Download the proof of act {number}",
+        proof,
+        file_name=f"act-{number}.tlog-proof",
+        mime="text/plain",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+    st.code(proof, language=None)
+else:
+    st.caption("Pick a row for the proof that the ledger holds it (C2SP tlog-proof).")
+with st.expander("The signed checkpoint (C2SP signed note)"):
+    st.code(workspace.ledger.note(), language=None)

@@ -1,0 +1,344 @@
+"""What the screens show: records and files in, rows of text and numbers out.
+
+Pure: no Streamlit, no SQL, no pandas. Ids and names of groups come from a dataset and are hostile;
+here they stay plain text, and whoever lays out a row must keep a browser from reading them as
+Markdown or HTML.
+
+Does not see: captions and pictures of the dataset. No row holds either.
+"""
+
+import base64
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from governance import merkle
+from governance.canon import Json, file_sha256, printable
+from governance.cards.evidence import FINDINGS_FILE, Evidence
+from governance.errors import Tampered
+from governance.ledger import Entry, Ledger
+from governance.note import open_note
+from governance.records import Decision, Finding, RuleResult, RuleStatus, Verdict
+from governance.snapshot import read_table
+from governance.workspace import Workspace
+
+Tone = Literal["green", "orange", "red"]
+VERDICTS: Final[Mapping[Verdict, tuple[str, str, Tone]]] = {
+    "pass": ("✓", "PASS", "green"),
+    "pass-with-waivers": ("◐", "PASS WITH WAIVERS", "orange"),
+    "block": ("✕", "BLOCK", "red"),
+}
+STATUSES: Final[Mapping[RuleStatus, str]] = {
+    "violated": "✕ violated",
+    "waived": "◐ waived",
+    "satisfied": "✓ satisfied",
+    "at-run": "◷ asked at the run",
+    "not-in-force": "○ not in force yet",
+}
+DROPS: Final = ("exclude", "quarantine")  # remedies that take a sample out
+EXCLUDED: Final = pa.schema([(c, pa.string()) for c in ("id", "policy", "rule", "remedy", "why")])
+LEDGER_FILE, EXCLUDED_FILE = "ledger.db", "excluded.parquet"
+DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+SHORT = 12  # hex digits people compare by eye
+PLOT_ROWS = 24
+LONGEST = 80  # characters of one value in the trail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionRow:
+    """One decision the ledger knows of: its digest, when it was made, what it said."""
+
+    id: str
+    at: str
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The verdict strip: a symbol, a word and a colour, counts of samples, and one sentence."""
+
+    symbol: str
+    word: str
+    tone: Tone
+    cleared: int
+    excluded: int
+    samples: int
+    as_of: str
+    policies: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleRow:
+    """One rule as people read it. `violations` counts what `on` names."""
+
+    id: str
+    status: str
+    violations: int
+    on: str
+    remedy: str
+    severity: str
+    in_force_from: str
+    policy: str
+    cite: str
+    why: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingRow:
+    """One finding as text; `share`, `low` and `high` (0..1) where it is a share."""
+
+    audit: str
+    name: str
+    value: str
+    interval: str
+    samples: int
+    note: str
+    share: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExcludedRow:
+    """One sample under one rule that took it out."""
+
+    id: str
+    rule: str
+    remedy: str
+    why: str
+    policy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrailRow:
+    """One act in the ledger."""
+
+    number: int
+    at: str
+    kind: str
+    what: str
+
+
+def is_started(workspace: Workspace) -> bool:
+    """Say whether anything was ever recorded here, without making a ledger or keys."""
+    return (workspace.state / LEDGER_FILE).is_file()
+
+
+def short(digest: str) -> str:
+    """Return the part of a digest that people compare by eye."""
+    return digest[:SHORT]
+
+
+def percent(share: float) -> str:
+    """Return a share (0..1) in per cent, to one place."""
+    return f"{100 * share:.1f} %"
+
+
+def decisions(ledger: Ledger) -> list[DecisionRow]:
+    """Return the decisions the ledger knows of, the latest first; one made again stands once."""
+    made = {str(entry.body["decision"]): entry for entry in _decided(ledger)}
+    latest = sorted(made.items(), key=lambda item: item[1].number, reverse=True)
+    return [
+        DecisionRow(id=name, at=minute(entry.at), verdict=_verdict(entry.body.get("verdict")))
+        for name, entry in latest
+    ]
+
+
+def summary(decision: Decision) -> Summary:
+    """Return the verdict strip of a decision."""
+    symbol, word, tone = VERDICTS[decision.verdict]
+    return Summary(
+        symbol=symbol,
+        word=word,
+        tone=tone,
+        cleared=decision.cleared,
+        excluded=decision.excluded,
+        samples=decision.samples,
+        as_of=decision.as_of,
+        policies=", ".join(f"{policy.id} {policy.version}" for policy in decision.policies),
+        sentence=_sentence(decision),
+    )
+
+
+def rule_rows(decision: Decision) -> list[RuleRow]:
+    """Return the rules, those that call for a person first."""
+    order = list(STATUSES)
+    ranked = sorted(
+        decision.rules,
+        key=lambda r: (order.index(r.status), r.remedy != "block", -r.violations, r.id),
+    )
+    return [
+        RuleRow(
+            id=rule.id,
+            status=STATUSES[rule.status],
+            violations=rule.violations,
+            on=rule.on,
+            remedy=rule.remedy,
+            severity=rule.severity,
+            in_force_from=rule.in_force_from or "now",
+            policy=rule.policy,
+            cite=rule.cite,
+            why=rule.why,
+            detail=rule.detail,
+        )
+        for rule in ranked
+    ]
+
+
+def drops(decision: Decision) -> list[RuleRow]:
+    """Return the rules that took samples out, the greediest first."""
+    taken = {r.id for r in decision.rules if r.status in {"violated", "waived"} and _drops(r)}
+    return [row for row in rule_rows(decision) if row.id in taken]
+
+
+def findings(workspace: Workspace, decision: Decision) -> list[Finding]:
+    """Return the findings that a decision weighed. Raises EvidenceMissing, Tampered."""
+    data = workspace.load(decision.findings, "the findings")
+    return Evidence({FINDINGS_FILE: data}).findings()
+
+
+def finding_rows(found: Sequence[Finding]) -> dict[str, list[FindingRow]]:
+    """Return the findings by audit, in the order the audits gave them."""
+    rows: dict[str, list[FindingRow]] = {}
+    for finding in found:
+        rows.setdefault(finding.audit, []).append(_finding_row(finding))
+    return rows
+
+
+def plotted(rows: Sequence[FindingRow]) -> list[FindingRow]:
+    """Return the largest shares, as many as a plot can name; a table has room for the rest."""
+    shares = [row for row in rows if row.share is not None]
+    return sorted(shares, key=lambda row: row.share or 0.0, reverse=True)[:PLOT_ROWS]
+
+
+def excluded(workspace: Workspace, decision: Decision) -> pa.Table:
+    """Return which samples a decision took out, under which rules.
+
+    Raises:
+        EvidenceMissing: the table is gone.
+        Tampered: it is not the one the ledger recorded.
+    """
+    path = workspace.decision_folder(decision.id) / EXCLUDED_FILE
+    table = read_table(path, EXCLUDED)
+    recorded = {str(e.body.get("excluded_sha256")) for e in _decided(workspace.ledger, decision.id)}
+    if recorded != {file_sha256(path)}:
+        raise Tampered(
+            f"The excluded samples of decision {short(decision.id)} are not those the ledger "
+            "recorded. Run `pramana audit` again."
+        )
+    return table
+
+
+def excluded_rows(
+    table: pa.Table, *, rules: Collection[str] = (), start: int = 0, limit: int = 100
+) -> tuple[int, list[ExcludedRow]]:
+    """Return how many rows these rules (none: all rules) have, and the rows of one page."""
+    if rules:
+        table = table.filter(pc.field("rule").isin(sorted(rules)))
+    page = table.slice(start, limit).to_pylist()
+    rows = [ExcludedRow(**{key: printable(str(row[key])) for key in row}) for row in page]
+    return table.num_rows, rows
+
+
+def trail(ledger: Ledger) -> list[TrailRow]:
+    """Return every act, the latest first."""
+    return [
+        TrailRow(number=e.number, at=second(e.at), kind=e.kind, what=_told(e.body))
+        for e in reversed(ledger.entries())
+    ]
+
+
+def proof(ledger: Ledger, number: int) -> str:
+    """Return the proof that the ledger holds an act, with the act itself as its extra data.
+
+    Source: c2sp.org/tlog-proof. Raises Tampered, IndexError.
+    """
+    note = ledger.note()
+    leaves = ledger.leaves()[: open_note(note, ledger.keys).size]
+    steps = merkle.inclusion_proof([merkle.leaf_hash(leaf) for leaf in leaves], number)
+    lines = (
+        "c2sp.org/tlog-proof@v1",
+        f"extra {base64.b64encode(leaves[number]).decode()}",
+        f"index {number}",
+        *(base64.b64encode(step).decode() for step in steps),
+    )
+    return "\n".join(lines) + f"\n\n{note}"
+
+
+def second(at: str) -> str:
+    """Return an ISO 8601 time to the second, in UTC, so that text order is time order."""
+    return f"{datetime.fromisoformat(at):%Y-%m-%d %H:%M:%S}"
+
+
+def minute(at: str) -> str:
+    """Return an ISO 8601 time as people read it, to the minute, in UTC."""
+    return f"{datetime.fromisoformat(at):%d %b %Y, %H:%M} UTC"
+
+
+def _decided(ledger: Ledger, decision: str | None = None) -> list[Entry]:
+    """Return the ledger's entries on decisions, or on one of them."""
+    return [e for e in ledger.entries("decided") if decision in (None, e.body["decision"])]
+
+
+def _verdict(said: Json) -> str:
+    return next((f"{sign} {word}" for v, (sign, word, _) in VERDICTS.items() if v == said), "")
+
+
+def _sentence(decision: Decision) -> str:
+    """Return one sentence: what may be trained on, or what stands in the way."""
+    if decision.verdict != "block":
+        return f"{decision.cleared:,} of {decision.samples:,} samples may be trained on."
+    doors = [r.id for r in decision.rules if r.status == "violated" and r.remedy == "block"]
+    return "Nothing may be trained on. " + (f"In the way: {', '.join(doors)}." if doors else "")
+
+
+def _drops(rule: RuleResult) -> bool:
+    return rule.remedy in DROPS and rule.violations > 0
+
+
+def _finding_row(finding: Finding) -> FindingRow:
+    share, interval = _is_share(finding), ""
+    if finding.low is not None and finding.high is not None:
+        interval = f"{_shown(finding.low, share=share)} to {_shown(finding.high, share=share)}"
+    return FindingRow(
+        audit=finding.audit,
+        name=printable(finding.name),
+        value="not measured" if finding.value is None else _shown(finding.value, share=share),
+        interval=interval,
+        samples=len(finding.ids),
+        note=printable(finding.note),
+        share=finding.value if share else None,
+        low=finding.low if share else None,
+        high=finding.high if share else None,
+    )
+
+
+def _is_share(finding: Finding) -> bool:
+    """Say whether a value is a share: its name says so, or its 95 % interval is one of a share."""
+    if finding.low is None or finding.high is None or "npmi" in finding.name.lower():
+        return finding.name.split()[-1:] == ["share"] or finding.name.endswith("_share")
+    return 0 <= finding.low <= finding.high <= 1
+
+
+def _shown(value: float, *, share: bool) -> str:
+    if share:
+        return percent(value)
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.3g}"
+
+
+def _told(body: Mapping[str, Json]) -> str:
+    return "  ·  ".join(f"{key} {_brief(value)}" for key, value in body.items())
+
+
+def _brief(value: Json) -> str:
+    text = printable(value if isinstance(value, str) else str(value))
+    if DIGEST.fullmatch(text):
+        return short(text)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
