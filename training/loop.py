@@ -1,0 +1,90 @@
+"""The training loop, in the order it happens. The budget is a question asked at each step.
+
+Does not see: permission. Who calls this has admitted a clearance.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from governance.errors import PramanaError
+from training import optim
+from training.budget import Pace, Reserve
+from training.config import RunConfig
+from training.data import ClearedSamples
+from training.journal import Journal
+from training.model import Tokens, rotary
+from training.objective import Noised
+from training.parallel import Workers
+from training.record import Bar
+from training.state import Training
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Surroundings:
+    """What the loop works with and reports to."""
+
+    config: RunConfig
+    samples: ClearedSamples
+    tokens: Tokens
+    pace: Pace
+    workers: Workers
+    metrics: Journal
+    save: Callable[[Training], None]
+    stop: Callable[[], bool]
+    bar: Bar  # told of each whole second of training
+
+
+def train(training: Training, around: Surroundings, reserve: Reserve) -> Reserve:
+    """Train until only the reserve is left, or `stop` says so; return the reserve as measured.
+
+    Raises:
+        PramanaError: the loss is not a number.
+    """
+    config, pace, clock = around.config, around.pace, around.pace.deadline.clock
+    pixels = torch.from_numpy(around.samples.pixels)
+    phases = rotary(training.model.transformer, config.image_px)
+    parameters = training.parameters()
+    now = saved_at = clock()
+    busy_s = time.process_time()
+    while pace.deadline.time_left() > reserve.seconds() and not around.stop():
+        counts, began_at, was_busy_s = training.counts, now, busy_s
+        lr_share = pace.schedule.lr_share(pace.elapsed_share(reserve.seconds()))
+        places = around.samples.places(config.seed, counts.samples, config.batch_size)
+        batch = Noised.drawn(
+            pixels[places], around.tokens.rows(places), config.objective, training.generator
+        )
+        loss_of = partial(
+            batch.loss, training.model, phases, time_floor=config.objective.time_floor
+        )
+        loss = around.workers.gradients(loss_of, parameters, rows=config.batch_size)
+        norm = optim.step(training.optimiser, config.optimiser, lr_share=lr_share)
+        optim.average(
+            training.averages, parameters, decay=config.optimiser.ema_decay, step=counts.step
+        )
+        loss_now, norm_now = torch.stack((loss, norm)).tolist()  # the one host sync of a step
+        if not math.isfinite(loss_now + norm_now):
+            raise PramanaError(
+                f"The loss or its gradient is not a number at step {counts.step}. Start again: it "
+                "goes on from the last checkpoint. If it comes back, lower optimiser.lr."
+            )
+        now, busy_s = clock(), time.process_time()
+        training.counts = counts.after_step(
+            (around.samples.digests[place] for place in places),
+            loss=loss_now,
+            lr_share=lr_share,
+            train_s=now - began_at,
+            cpu_s=busy_s - was_busy_s,
+        )
+        around.metrics.append(training.counts.line(loss_now, norm_now, config.optimiser.lr))
+        around.bar(int(training.counts.train_s) - int(counts.train_s))
+        reserve = reserve.saw_step(now - began_at)
+        if now - saved_at >= config.schedule.checkpoint_s:
+            around.save(training)
+            saved_at = clock()
+            reserve = reserve.saw_save(saved_at - now)
+    return reserve

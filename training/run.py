@@ -1,0 +1,222 @@
+"""One run, from reading its samples to its result: every checkpoint told to the ledger.
+
+Does not see: permission. `start.py` admitted the clearance that is handed in.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NoReturn
+
+from governance.canon import Json, canonical, sha256, write_whole
+from governance.clearance import Clearance
+from governance.errors import PramanaError, Refused, Tampered
+from governance.ledger import Ledger
+from governance.snapshot import Snapshot
+from training import checkpoint
+from training.budget import Deadline, Pace, Reserve, Schedule
+from training.config import RunConfig
+from training.data import ClearedList, ClearedSamples
+from training.finish import Finishing
+from training.journal import Journal
+from training.loop import Surroundings, train
+from training.model import Tokens, make_tokenizer, train_flops
+from training.parallel import workers
+from training.receipt import ReceiptLine
+from training.record import RESULT_FILE, Bars, Result, RunRecord, State
+from training.state import Training
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Run:
+    """A run whose clearance is spent. `stop` is asked at each step."""
+
+    folder: Path
+    record: RunRecord
+    clearance: Clearance
+    config: RunConfig
+    ledger: Ledger
+    deadline: Deadline
+    bars: Bars
+    stop: Callable[[], bool]
+
+    def complete(self, listed: ClearedList, snapshot: Snapshot) -> Result:
+        """Read, train to the deadline, finish. Raises what `training.start.start` says."""
+        self._check_time()
+        came_at = self.deadline.clock()
+        samples = ClearedSamples.open(
+            self.clearance,
+            listed=listed,
+            snapshot=snapshot,
+            image_px=self.config.image_px,
+            bars=self.bars,
+        )
+        trained, heldout = samples.split(self.config.evaluation.heldout_share)
+        training = self._resumed() or self._fresh(trained)
+        tokens = Tokens.of(trained.captions, training.model.tokenizer, self.config.text.max_tokens)
+        finishing = Finishing(
+            config=self.config,
+            folder=self.folder,
+            trained=trained,
+            heldout=heldout,
+            deadline=self.deadline,
+            bars=self.bars,
+        )
+        with workers(self.config.threads) as pool:
+            reserve = self._reserve(finishing, training)
+            pace = self._pace(training, reserve, came_at)
+            around = Surroundings(
+                config=self.config,
+                samples=trained,
+                tokens=tokens,
+                pace=pace,
+                workers=pool,
+                metrics=self._metrics,
+                save=self._save,
+                stop=self.stop,
+                bar=self.bars("training", int(pace.window_s(reserve.seconds()))),
+            )
+            saved = training.counts.step
+            train(training, around, reserve)
+            if training.counts.step > saved:
+                self._save(training)
+            self._check_trained(training)
+            training.settle()
+            pipeline = finishing.complete(training.model)
+        return self._close(training, tokens, pipeline)
+
+    @property
+    def _metrics(self) -> Journal:
+        return Journal(self.folder / "metrics.jsonl")
+
+    @property
+    def _receipts(self) -> Journal:
+        return Journal(self.folder / "receipts.jsonl")
+
+    def _fresh(self, trained: ClearedSamples) -> Training:
+        tokenizer = make_tokenizer(trained.captions, self.config.text.vocabulary)
+        return Training.fresh(self.config, tokenizer)
+
+    def _resumed(self) -> Training | None:
+        """Return the training of the latest checkpoint, or None where there is none yet.
+
+        Raises:
+            Tampered: a receipt or the checkpoint is not what the ledger was told.
+        """
+        step = checkpoint.latest_step(self.folder)
+        self._metrics.rewind(step or 0)
+        lines = [ReceiptLine.from_json(line) for line in self._receipts.rewind(step or 0)]
+        if step is None:
+            return None
+        told = [e.body for e in self.ledger.entries("run.checkpoint")]
+        if lines[-1:] and lines[-1].step == step and all(self._told(li) in told for li in lines):
+            self.ledger.append("run.resumed", {"run": self.record.run, "step": step})
+            return checkpoint.load(
+                self.folder, step, recorded=lines[-1].checkpoint, config=self.config
+            )
+        raise Tampered(
+            f"The receipts of run {self.record.run} up to step {step} are not those that the "
+            "ledger was told; restore receipts.jsonl, or start a new run."
+        )
+
+    def _told(self, line: ReceiptLine) -> dict[str, Json]:
+        """Return what the ledger is told of a checkpoint."""
+        return {
+            "run": self.record.run,
+            "step": line.step,
+            "receipt": line.receipt,
+            "checkpoint": line.checkpoint,
+        }
+
+    def _save(self, training: Training) -> None:
+        """Write a checkpoint, its receipt and its entry; last, make it the one to resume from."""
+        counts = training.counts
+        line = ReceiptLine(
+            step=counts.step,
+            samples=counts.samples,
+            receipt=counts.receipt,
+            checkpoint=checkpoint.save(self.folder, training),
+            loss=counts.loss,
+            seconds=counts.train_s,
+            joules_estimated=counts.cpu_s * self.config.watts_per_core,
+        )
+        self._receipts.append(line.to_json(), durable=True)
+        self.ledger.append("run.checkpoint", self._told(line))
+        checkpoint.point(self.folder, counts.step)
+
+    def _reserve(self, finishing: Finishing, training: Training) -> Reserve:
+        """Return the reserve, measured by a rehearsal where there is time for one."""
+        guess = Reserve(
+            save_s=self.config.schedule.save_guess_s, finish_s=self.config.schedule.finish_guess_s
+        )
+        if self.deadline.time_left() < 2 * guess.seconds():
+            return guess
+        return replace(guess, finish_s=finishing.rehearse(training.model))
+
+    def _pace(self, training: Training, reserve: Reserve, came_at: float) -> Pace:
+        """Return the pace; the window opens once, at the first start."""
+        now, schedule = self.deadline.clock(), self.config.schedule
+        record = self.record
+        if not record.training_began_at:
+            record = record.written(self.folder, training_began_at=now, setup_s=now - came_at)
+        pace = Pace(
+            deadline=self.deadline,
+            began_at=record.training_began_at,
+            schedule=Schedule(
+                warmup_share=schedule.warmup_share, decay_from=1.0 - schedule.decay_share
+            ),
+        )
+        return pace.resumed(reserve.seconds(), training.counts.lr_share)
+
+    def _check_time(self) -> None:
+        needed_s = self.record.setup_s + self.config.schedule.save_guess_s
+        if self.deadline.time_left() <= needed_s:
+            self._expire(f"its deadline passed while it was down, or is less than {needed_s:.0f} s")
+
+    def _check_trained(self, training: Training) -> None:
+        if self.stop():
+            raise PramanaError(
+                f"Run {self.record.run} was asked to stop at step {training.counts.step} and was "
+                "saved. Start it again to go on; its deadline stays."
+            )
+        if not training.counts.step:
+            self._expire("reading and finishing left no time for a single step")
+
+    def _expire(self, why: str) -> NoReturn:
+        self.record.written(self.folder, state="expired")
+        self.ledger.append("run.expired", {"run": self.record.run})
+        raise Refused(f"Run {self.record.run} is closed as expired: {why}. Ask for a new one.")
+
+    def _close(self, training: Training, tokens: Tokens, pipeline: Mapping[str, str]) -> Result:
+        counts, left_s = training.counts, self.deadline.time_left()
+        state: State = "finished" if left_s >= 0 else "late"
+        words = int(tokens.mask.sum(dim=1).max())
+        result = Result(
+            run=self.record.run,
+            preset=self.config.preset,
+            clearance=self.clearance.id,
+            state=state,
+            steps=counts.step,
+            samples_seen=counts.samples,
+            receipt=counts.receipt,
+            checkpoint=str(self._receipts.read()[-1]["checkpoint"]),
+            seconds=self.record.budget_s - left_s,
+            margin_s=left_s,
+            train_s=counts.train_s,
+            parameters=training.model.parameter_count(),
+            flops=train_flops(self.config, words) * counts.samples,
+            joules_estimated=counts.cpu_s * self.config.watts_per_core,
+            captions_truncated=tokens.truncated,
+            pipeline=pipeline,
+        )
+        data = canonical(result.to_json())
+        write_whole(self.folder / RESULT_FILE, data)
+        told: dict[str, Json] = {
+            "run": result.run,
+            "state": state,
+            "step": counts.step,
+            "receipt": counts.receipt,
+        }
+        self.ledger.append("run.finished", {**told, "result": sha256(data)})
+        RunRecord.written(self.record, self.folder, state=state)
+        return result

@@ -1,0 +1,166 @@
+"""The door to training: admit, spend or resume, train, finish, close.
+
+Nothing is trained before a clearance was admitted and spent, and everything ends at the deadline,
+which is the first start plus the budget. A run that was killed is started again with the same
+arguments and goes on from its last checkpoint towards the same deadline.
+
+Does not see: who calls it. It trusts a signature and the ledger, never its caller.
+"""
+
+import platform
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from governance.canon import Json, canonical, write_whole
+from governance.clearance import Terms, admit
+from governance.errors import Refused, Tampered, UsageError
+from governance.keys import Trust
+from governance.ledger import Ledger
+from governance.snapshot import Snapshot
+from training.budget import Clock, Deadline, Reserve, billing_clock
+from training.config import RunConfig
+from training.data import ClearedList
+from training.record import RUN_FILE, Bars, Result, RunRecord, quiet
+
+CLEARANCE_FILE = "clearance.json"
+AHEAD_S = 1.0  # how far a start may lie ahead of the clock: rounding, not a longer budget
+
+
+def host_class() -> str:
+    """Return what kind of host this trainer uses, as a clearance names it."""
+    return f"cpu {platform.machine()}"
+
+
+def start(  # noqa: PLR0913  the door names everything it holds against the clearance
+    *,
+    folder: Path,
+    envelope: bytes,
+    trust: Trust,
+    cleared: Path,
+    snapshot: Snapshot,
+    config: RunConfig,
+    ledger: Ledger,
+    started_at: float,
+    budget_s: float,
+    clock: Clock | None = None,
+    bars: Bars = quiet,
+) -> Result:
+    """Train under a clearance until its deadline; resume when the folder holds a run of it.
+
+    Args:
+        folder: of the run; its name is the run's id.
+        envelope: the clearance, as signed.
+        trust: whose signature counts.
+        cleared: `cleared.parquet`, the list of cleared samples.
+        snapshot: where their bytes are read from.
+        config: the run config that was cleared.
+        ledger: what is told of each act, and asked on a resume.
+        started_at: when the command began, in seconds since the epoch; a resume keeps the first.
+        budget_s: seconds until everything must have ended.
+        clock: seconds since the epoch.
+        bars: draws progress.
+
+    Raises:
+        Refused: the clearance does not allow this run, or its time is over.
+        Tampered: samples, checkpoints or records are not those that were recorded.
+        EvidenceMissing: a shard, a picture or a file of a checkpoint is gone.
+        UsageError: the budget is too short, or the start lies in the future.
+        PramanaError: the run was asked to stop; it was saved and can be resumed.
+    """
+    clock = clock or billing_clock()
+    listed, before = ClearedList.read(cleared), RunRecord.read(folder)
+    others = {c for c, run in ledger.spent().items() if before is None or run != folder.name}
+    if before is not None and before.run != folder.name:
+        raise Tampered(f"{RUN_FILE} in {folder.name} is of run {before.run}; restore it.")
+    clearance = admit(
+        envelope,
+        trust=trust,
+        cleared_root=listed.root,
+        terms=Terms(run_config=config.digest, budget_s=budget_s, host=host_class()),
+        spent=others,
+        now=datetime.fromtimestamp(clock(), UTC),
+    )
+    record = before or RunRecord(
+        run=folder.name, clearance=clearance.id, started_at=started_at, budget_s=budget_s
+    )
+    if record.clearance != clearance.id:
+        raise Refused(f"Run {record.run} began under another clearance; resume it with that one.")
+    _check_times(record, config, now=clock())
+    _begin(folder, record, envelope=envelope, config=config, ledger=ledger)
+    with _asked_to_stop() as stop:
+        from training.run import Run  # noqa: PLC0415  heavy
+
+        run = Run(
+            folder=folder,
+            record=record,
+            clearance=clearance,
+            config=config,
+            ledger=ledger,
+            deadline=Deadline(started_at=record.started_at, budget_s=budget_s, clock=clock),
+            bars=bars,
+            stop=stop,
+        )
+        return run.complete(listed, snapshot)
+
+
+def _check_times(record: RunRecord, config: RunConfig, *, now: float) -> None:
+    guess = Reserve(save_s=config.schedule.save_guess_s, finish_s=config.schedule.finish_guess_s)
+    if record.budget_s <= guess.seconds():
+        raise UsageError(
+            f"A budget of {record.budget_s:g} s leaves no time to train: finishing alone is "
+            f"expected to take {guess.seconds():g} s. Allow more."
+        )
+    if record.started_at > now + AHEAD_S:
+        raise UsageError("A run cannot have started in the future; set the clock or the start.")
+
+
+def _begin(
+    folder: Path, record: RunRecord, *, envelope: bytes, config: RunConfig, ledger: Ledger
+) -> None:
+    """Spend the clearance and tell the ledger; of a run that began, check what it was told.
+
+    Each act is done only where it was not, so a kill between two of them does no harm.
+
+    Raises:
+        Refused: the run is over, or another run used the clearance.
+        Tampered: the run's record is not what the ledger was told.
+    """
+    for kind in ("run.finished", "run.expired"):
+        if _told(ledger, kind, record.run):
+            raise Refused(f"Run {record.run} is over ({kind}); ask for a new clearance.")
+    told = _told(ledger, "run.started", record.run)
+    if told:
+        if told[0] != record.started():
+            raise Tampered(
+                f"{RUN_FILE} of run {record.run} is not what the ledger was told when it started: "
+                "its start, budget or clearance was changed. Restore it."
+            )
+        return
+    write_whole(folder / CLEARANCE_FILE, envelope)
+    write_whole(folder / "config.json", canonical(config.to_json()))
+    record.written(folder)
+    if ledger.spent().get(record.clearance) != record.run:
+        ledger.spend(record.clearance, record.run)
+    ledger.append("run.started", record.started())
+
+
+def _told(ledger: Ledger, kind: str, run: str) -> list[Mapping[str, Json]]:
+    return [entry.body for entry in ledger.entries(kind) if entry.body["run"] == run]
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Yield a question that SIGTERM answers with yes, where signals can be heard."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGTERM, before)
