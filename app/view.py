@@ -23,7 +23,7 @@ from governance.cards.evidence import FINDINGS_FILE, Evidence
 from governance.errors import Tampered
 from governance.ledger import Entry, Ledger
 from governance.note import open_note
-from governance.records import Decision, Finding, RuleResult, RuleStatus, Verdict
+from governance.records import Decision, Finding, RuleStatus, Verdict
 from governance.snapshot import read_table
 from governance.workspace import Workspace
 
@@ -40,7 +40,6 @@ STATUSES: Final[Mapping[RuleStatus, str]] = {
     "at-run": "◷ asked at the run",
     "not-in-force": "○ not in force yet",
 }
-DROPS: Final = ("exclude", "quarantine")  # remedies that take a sample out
 EXCLUDED: Final = pa.schema([(c, pa.string()) for c in ("id", "policy", "rule", "remedy", "why")])
 LEDGER_FILE, EXCLUDED_FILE = "ledger.db", "excluded.parquet"
 DIGEST: Final = re.compile(r"[0-9a-f]{64}")
@@ -117,6 +116,15 @@ class ExcludedRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DropRow:
+    """How many samples one rule took out; a sample may stand under several rules."""
+
+    rule: str
+    remedy: str
+    samples: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrailRow:
     """One act in the ledger."""
 
@@ -154,6 +162,7 @@ def decisions(ledger: Ledger) -> list[DecisionRow]:
 def summary(decision: Decision) -> Summary:
     """Return the verdict strip of a decision."""
     symbol, word, tone = VERDICTS[decision.verdict]
+    judges = {rule.policy for rule in decision.rules}  # the rest are tables that the rules read
     return Summary(
         symbol=symbol,
         word=word,
@@ -162,7 +171,7 @@ def summary(decision: Decision) -> Summary:
         excluded=decision.excluded,
         samples=decision.samples,
         as_of=decision.as_of,
-        policies=", ".join(f"{policy.id} {policy.version}" for policy in decision.policies),
+        policies=", ".join(f"{p.id} {p.version}" for p in decision.policies if p.id in judges),
         sentence=_sentence(decision),
     )
 
@@ -190,12 +199,6 @@ def rule_rows(decision: Decision) -> list[RuleRow]:
         )
         for rule in ranked
     ]
-
-
-def drops(decision: Decision) -> list[RuleRow]:
-    """Return the rules that took samples out, the greediest first."""
-    taken = {r.id for r in decision.rules if r.status in {"violated", "waived"} and _drops(r)}
-    return [row for row in rule_rows(decision) if row.id in taken]
 
 
 def findings(workspace: Workspace, decision: Decision) -> list[Finding]:
@@ -234,6 +237,13 @@ def excluded(workspace: Workspace, decision: Decision) -> pa.Table:
             "recorded. Run `pramana audit` again."
         )
     return table
+
+
+def drops(table: pa.Table) -> list[DropRow]:
+    """Return how many samples each rule took out, the greediest rule first."""
+    counts = table.group_by(["rule", "remedy"]).aggregate([("id", "count")]).to_pylist()
+    rows = [DropRow(rule=c["rule"], remedy=c["remedy"], samples=c["id_count"]) for c in counts]
+    return sorted(rows, key=lambda row: (-row.samples, row.rule))
 
 
 def excluded_rows(
@@ -299,10 +309,6 @@ def _sentence(decision: Decision) -> str:
     return "Nothing may be trained on. " + (f"In the way: {', '.join(doors)}." if doors else "")
 
 
-def _drops(rule: RuleResult) -> bool:
-    return rule.remedy in DROPS and rule.violations > 0
-
-
 def _finding_row(finding: Finding) -> FindingRow:
     share, interval = _is_share(finding), ""
     if finding.low is not None and finding.high is not None:
@@ -334,7 +340,9 @@ def _shown(value: float, *, share: bool) -> str:
 
 
 def _told(body: Mapping[str, Json]) -> str:
-    return "  ·  ".join(f"{key} {_brief(value)}" for key, value in body.items())
+    """Return what an act says, words before digests."""
+    said = sorted(body.items(), key=lambda item: bool(DIGEST.fullmatch(str(item[1]))))
+    return "  ·  ".join(f"{key} {_brief(value)}" for key, value in said)
 
 
 def _brief(value: Json) -> str:

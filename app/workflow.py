@@ -328,7 +328,7 @@ def _run_rules(
     results = judge_run(facts, packs=packs, as_of=datetime.now(UTC).date())
     blocking = [r for r in results if r.status == "violated" and r.remedy == "block"]
     if blocking:
-        reasons = "; ".join(f"{rule.id}: {rule.why}" for rule in blocking)
+        reasons = "; ".join(f"{rule.id}: {rule.detail} {rule.why}" for rule in blocking)
         raise Refused(f"This run is not allowed. {reasons}")
     return results
 

@@ -74,7 +74,8 @@ def wilson(count: int, total: int) -> tuple[float, float]:
     share, spread = count / total, Z_95 * Z_95 / total
     centre = (share + spread / 2) / (1 + spread)
     half = Z_95 / (1 + spread) * math.sqrt(share * (1 - share) / total + spread / (4 * total))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    low = 0.0 if count == 0 else centre - half  # exactly, where rounding would leave 1e-19
+    return low, 1.0 if count == total else centre + half
 
 
 def share_of(

@@ -106,7 +106,7 @@ class Pace:
         return min(1.0, max(0.0, gone_s / window_s)) if window_s else 1.0
 
     def resumed(self, reserve_s: float, lr_share: float) -> Self:
-        """Return the pace of a run that comes back now, having stopped at `lr_share`; 0 if never."""
+        """Return the pace of a run that comes back and stopped at `lr_share`, 0 if it never ran."""
         if not lr_share:
             return self
         schedule = self.schedule.resumed(self.elapsed_share(reserve_s), lr_share)

@@ -174,8 +174,8 @@ def _setting(kind: type, value: Json, name: str) -> object:
         return value
     low = -MOST if name in SIGNED else 1 if kind is int and name != "seed" else 0
     high = 1 if name.endswith("_share") else MOST
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if number and isinstance(value, (int, kind)) and low <= value <= high:
+    number = isinstance(value, (int, kind)) and not isinstance(value, bool)
+    if number and isinstance(value, int | float) and low <= value <= high:
         return kind(value)
     said = "a text" if kind is str else "a whole number" if kind is int else "a number"
     raise UsageError(f"{name} must be {said} from {low} to {high}, not {value!r}.")

@@ -18,6 +18,7 @@ def export(model: Model, config: RunConfig, folder: Path) -> dict[str, str]:
     prompt at a time when guidance is on.
     """
     from diffusers import FlowMatchEulerDiscreteScheduler, PRXPixelPipeline  # noqa: PLC0415  heavy
+    from transformers.utils import logging  # noqa: PLC0415  heavy
 
     pipeline = PRXPixelPipeline(
         transformer=model.transformer,
@@ -30,7 +31,9 @@ def export(model: Model, config: RunConfig, folder: Path) -> dict[str, str]:
     )
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
+    logging.disable_progress_bar()  # progress is the caller's to draw
     pipeline.save_pretrained(part, safe_serialization=True)
+    logging.enable_progress_bar()
     digests = {
         path.relative_to(part).as_posix(): file_sha256(path)
         for path in sorted(part.rglob("*"))

@@ -19,8 +19,8 @@ from training.config import ModelConfig, RunConfig, TextConfig
 
 if TYPE_CHECKING:
     from diffusers import PRXTransformer2DModel
-    from diffusers.models.transformers.transformer_prx import PRXAttention, PRXBlock
     from diffusers.models.normalization import RMSNorm
+    from diffusers.models.transformers.transformer_prx import PRXAttention, PRXBlock
     from transformers import PreTrainedTokenizerFast, T5EncoderModel
 
 PAD = "<pad>"

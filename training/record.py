@@ -4,7 +4,7 @@ Does not see: whether it is true. The ledger holds the same figures, and it is s
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, Self, TypeAlias
 
@@ -59,11 +59,9 @@ class RunRecord:
             "budget_s": self.budget_s,
         }
 
-    def written(self, folder: Path, **changes: float | State) -> Self:
-        """Return the record with changes, after writing it."""
-        changed = replace(self, **changes)
-        write_whole(folder / RUN_FILE, canonical(asdict(changed)))
-        return changed
+    def write(self, folder: Path) -> None:
+        """Write the record into its folder."""
+        write_whole(folder / RUN_FILE, canonical(asdict(self)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

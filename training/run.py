@@ -158,7 +158,8 @@ class Run:
         now, schedule = self.deadline.clock(), self.config.schedule
         record = self.record
         if not record.training_began_at:
-            record = record.written(self.folder, training_began_at=now, setup_s=now - came_at)
+            record = replace(record, training_began_at=now, setup_s=now - came_at)
+            record.write(self.folder)
         pace = Pace(
             deadline=self.deadline,
             began_at=record.training_began_at,
@@ -183,7 +184,7 @@ class Run:
             self._expire("reading and finishing left no time for a single step")
 
     def _expire(self, why: str) -> NoReturn:
-        self.record.written(self.folder, state="expired")
+        replace(self.record, state="expired").write(self.folder)
         self.ledger.append("run.expired", {"run": self.record.run})
         raise Refused(f"Run {self.record.run} is closed as expired: {why}. Ask for a new one.")
 
@@ -218,5 +219,5 @@ class Run:
             "receipt": counts.receipt,
         }
         self.ledger.append("run.finished", {**told, "result": sha256(data)})
-        RunRecord.written(self.record, self.folder, state=state)
+        replace(self.record, state=state).write(self.folder)
         return result

@@ -142,7 +142,7 @@ def _begin(
         return
     write_whole(folder / CLEARANCE_FILE, envelope)
     write_whole(folder / "config.json", canonical(config.to_json()))
-    record.written(folder)
+    record.write(folder)
     if ledger.spent().get(record.clearance) != record.run:
         ledger.spend(record.clearance, record.run)
     ledger.append("run.started", record.started())

@@ -10,24 +10,24 @@ import altair as alt
 
 from app.runs import LossRow
 from app.theme import ACCENT, INK, REMEDY_COLOURS
-from app.view import FindingRow, RuleRow
+from app.view import DropRow, FindingRow
 
 ROW_PX = 26  # height of one bar or interval
-LABEL_PX = 260
+LABEL_PX = 340
 
 
-def exclusions(rows: Sequence[RuleRow]) -> alt.LayerChart | alt.FacetChart:
+def exclusions(rows: Sequence[DropRow]) -> alt.LayerChart | alt.FacetChart:
     """Draw how many samples each rule took out; a sample may break several."""
     base = alt.Chart(_values(rows), height=alt.Step(ROW_PX)).encode(
-        x=alt.X("violations:Q", axis=None),  # each bar carries its number
-        y=_names("id", [row.id for row in rows]),
-        tooltip=[alt.Tooltip("id:N", title="rule"), alt.Tooltip("violations:Q", format=",")],
+        x=alt.X("samples:Q", axis=None),  # each bar carries its number
+        y=_names("rule", [row.rule for row in rows]),
+        tooltip=["rule:N", alt.Tooltip("samples:Q", format=",")],
     )
     remedies = list(dict.fromkeys(row.remedy for row in rows))
     scale = alt.Scale(domain=remedies, range=[REMEDY_COLOURS[r] for r in remedies])
     colour = alt.Color("remedy:N", scale=scale, legend=alt.Legend(orient="top", title=None))
     numbers = base.mark_text(align="left", dx=4, color=INK).encode(
-        text=alt.Text("violations:Q", format=",")
+        text=alt.Text("samples:Q", format=",")
     )
     return alt.layer(base.mark_bar(cornerRadiusEnd=2).encode(color=colour), numbers)
 
@@ -65,7 +65,7 @@ def loss(rows: Sequence[LossRow]) -> alt.Chart:
     return line
 
 
-def _values(rows: Sequence[RuleRow] | Sequence[FindingRow] | Sequence[LossRow]) -> alt.InlineData:
+def _values(rows: Sequence[DropRow] | Sequence[FindingRow] | Sequence[LossRow]) -> alt.InlineData:
     return alt.InlineData(values=[asdict(row) for row in rows])
 
 

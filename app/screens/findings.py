@@ -3,6 +3,7 @@
 Does not see: the pictures and captions of the dataset. This version shows neither.
 """
 
+import pyarrow as pa
 import streamlit as st
 from streamlit.column_config import NumberColumn, TextColumn
 
@@ -13,14 +14,15 @@ from governance.records import Decision
 from governance.workspace import Workspace
 
 PAGE_ROWS = 20
+WRAPPED_PX = 58  # a row that has room for three lines of text
 RULES = {
-    "id": TextColumn("rule", width=210),
-    "status": TextColumn("status", width=130),
-    "violations": NumberColumn("violations", format="localized", width=75),
-    "on": TextColumn("of", width=70),
-    "remedy": TextColumn("remedy", width=80),
-    "in_force_from": TextColumn("in force from", width=95),
-    "why": TextColumn("why", width=420),
+    "id": TextColumn("rule", width=190),
+    "status": TextColumn("status", width=115),
+    "violations": NumberColumn("violations", format="localized", width=70),
+    "on": TextColumn("of", width=65),
+    "remedy": TextColumn("remedy", width=75),
+    "in_force_from": TextColumn("in force from", width=85),
+    "why": TextColumn("why", width=335),
     "cite": TextColumn("cites", width=220),
     "policy": TextColumn("policy", width=95),
     "detail": TextColumn("detail", width=300),
@@ -54,17 +56,19 @@ def strip(decision: Decision) -> None:
 
 
 def rules(decision: Decision) -> None:
-    """Draw which rules took samples out, and every rule under a filter."""
-    dropped = view.drops(decision)
-    if dropped:
-        st.subheader("Samples each rule took out", anchor=False)
-        st.altair_chart(charts.exclusions(dropped))
+    """Draw every rule, under a filter."""
     st.subheader("Rules", anchor=False)
     rows = view.rule_rows(decision)
     statuses = list(dict.fromkeys(row.status for row in rows))
     wanted = st.pills("Status", statuses, selection_mode="multi", label_visibility="collapsed")
-    shown = [row for row in rows if not wanted or row.status in wanted]
-    st.dataframe(shown, hide_index=True, column_config=RULES, column_order=tuple(RULES))
+    st.dataframe(
+        [row for row in rows if not wanted or row.status in wanted],
+        hide_index=True,
+        height="content",
+        row_height=WRAPPED_PX,
+        column_config=RULES,
+        column_order=tuple(RULES),
+    )
 
 
 def findings(workspace: Workspace, decision: Decision) -> None:
@@ -84,11 +88,10 @@ def findings(workspace: Workspace, decision: Decision) -> None:
             )
 
 
-def excluded(workspace: Workspace, decision: Decision) -> None:
+def excluded(table: pa.Table, dropped: list[view.DropRow]) -> None:
     """Draw the samples that were taken out, a page at a time."""
     st.subheader("Excluded samples", anchor=False)
-    table = view.excluded(workspace, decision)
-    wanted = st.multiselect("Rules", [row.id for row in view.drops(decision)], placeholder="all")
+    wanted = st.multiselect("Rules", [row.rule for row in dropped], placeholder="all")
     place = st.container()
     total, _ = view.excluded_rows(table, rules=wanted, limit=0)
     page = st.pagination(max(1, -(-total // PAGE_ROWS)))
@@ -116,7 +119,13 @@ chosen = picker.selectbox(
     format_func=lambda name: f"{made[name].verdict} · {made[name].at} · {view.short(name)}",
 )
 decision = workspace.decision(chosen)
+table = view.excluded(workspace, decision)
+dropped = view.drops(table)
 strip(decision)
+if dropped:
+    st.subheader("Samples each rule took out", anchor=False)
+    st.altair_chart(charts.exclusions(dropped))
 rules(decision)
 findings(workspace, decision)
-excluded(workspace, decision)
+if dropped:
+    excluded(table, dropped)

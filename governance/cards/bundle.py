@@ -14,7 +14,7 @@ from pathlib import Path
 from governance import merkle
 from governance.canon import Json, canonical, file_sha256, sha256, write_whole
 from governance.cards import render
-from governance.cards.evidence import FINDINGS_FILE, FOLDER, Evidence, collect
+from governance.cards.evidence import FINDINGS_FILE, FOLDER, Evidence, collect, policy_file
 from governance.errors import EvidenceMissing, Tampered, UsageError
 from governance.keys import TRUST_FILE, Role, Trust
 from governance.ledger import Entry, Ledger
@@ -136,7 +136,7 @@ def _decision(evidence: Evidence) -> None:
     if evidence.digest(FINDINGS_FILE) != decision.findings:
         raise Tampered("The findings in the bundle are not those the decision names.")
     for policy in decision.policies:
-        if evidence.digest(f"policies/{policy.id}.yaml") != policy.sha256:
+        if evidence.digest(policy_file(policy)) != policy.sha256:
             raise Tampered(f"The policy {policy.id} in the bundle is not the one that judged.")
 
 

@@ -6,13 +6,13 @@ again by whoever holds the bundle and compared byte for byte.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Self
 
 from governance.canon import canonical, parse_json, sha256
 from governance.clearance import Clearance, read_clearance
 from governance.errors import EvidenceMissing, Tampered
-from governance.records import Decision, Finding, as_object, json_object
+from governance.records import Decision, Finding, PolicyUsed, as_object, json_object
 from governance.statements import payload_of
 from governance.verify import CLEARANCE_FILE, PROVENANCE_FILE, RESULT_FILE
 from governance.workspace import Workspace
@@ -73,6 +73,11 @@ class Evidence:
         return self.files[name]
 
 
+def policy_file(policy: PolicyUsed) -> str:
+    """Return the name under which the text of a policy, or a table it used, is evidenced."""
+    return f"policies/{policy.id}{PurePath(policy.source).suffix}"
+
+
 def collect(workspace: Workspace, run: Path) -> Evidence:
     """Collect the evidence of a finished run. Raises EvidenceMissing, Tampered."""
     files: dict[str, bytes] = {}
@@ -90,5 +95,5 @@ def collect(workspace: Workspace, run: Path) -> Evidence:
     files[FINDINGS_FILE] = workspace.load(decision.findings, "the findings")
     files[DECLARED_FILE] = canonical(asdict(workspace.declared()))
     for policy in decision.policies:
-        files[f"policies/{policy.id}.yaml"] = workspace.load(policy.sha256, policy.id)
+        files[policy_file(policy)] = workspace.load(policy.sha256, policy.id)
     return Evidence(files)

@@ -29,6 +29,7 @@ class Field:
     name: str
     value: str | None
     evidence: str
+    note: str = ""
 
 
 def fields(evidence: Evidence) -> list[Field]:
@@ -90,6 +91,7 @@ def _findings(evidence: Evidence) -> Iterator[Field]:
                 name=finding.name,
                 value=measured(finding),
                 evidence=FINDINGS_FILE,
+                note=finding.note,
             )
 
 
@@ -123,20 +125,25 @@ def _evaluation(evidence: Evidence) -> Iterator[Field]:
 
 def measured(finding: Finding) -> str:
     """Return a finding's value with its interval, as people read it."""
-    value = _number(finding.value) or "not measured"
     if finding.low is None or finding.high is None:
-        return value
-    return f"{value} (95 % interval {_number(finding.low)} to {_number(finding.high)})"
+        return _number(finding.value) or "not measured"
+    return _with_interval(finding.value, finding.low, finding.high)
 
 
 def _leaves(value: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
     """Yield the numbers and short texts of nested JSON, each under its path of names."""
     for key, inner in value.items():
         name = f"{above}{key}"
-        if isinstance(inner, dict):
+        if isinstance(inner, dict) and {"share", "low", "high"} <= set(inner):
+            yield name, _with_interval(inner["share"], inner["low"], inner["high"])
+        elif isinstance(inner, dict):
             yield from _leaves(inner, f"{name} / ")
         elif isinstance(inner, bool | int | float | str):
             yield name, str(inner) if isinstance(inner, bool | str) else _number(inner) or ""
+
+
+def _with_interval(value: object, low: object, high: object) -> str:
+    return f"{_number(value)} (95 % interval {_number(low)} to {_number(high)})"
 
 
 def _number(value: object) -> str | None:

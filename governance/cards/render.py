@@ -4,18 +4,20 @@ Every text that came from a dataset is hostile: it is cut, stripped of control c
 Markdown and HTML signs are written as entities.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from governance.canon import Json, canonical, printable
+from governance.canon import printable
 from governance.cards.evidence import Evidence, collect
 from governance.cards.fields import Field, fields
-from governance.records import Finding, RuleResult
+from governance.records import RuleResult
 from governance.workspace import Workspace
 
 NOT_EVIDENCED = "**not evidenced**"
 LONGEST = 200  # characters of a text that came from outside
-SIGNS = str.maketrans({sign: f"&#{ord(sign)};" for sign in "&<>|`*_[](){}!\\#~:@"})
+SIGNS = str.maketrans({sign: f"&#{ord(sign)};" for sign in "&<>|`*_[]{}!\\#~@"})
+LINKS = {"://": "&#58;//", "www.": "www&#46;"}  # what Markdown readers make links of by themselves
 
 
 def card_text(workspace: Workspace, run: str) -> str:
@@ -41,7 +43,6 @@ def render(evidence: Evidence) -> str:
         "",
         *_sections(rows),
         *_rules(decision.rules),
-        *_unseen(evidence.findings()),
         *_verification(evidence),
     ]
     return "\n".join(lines) + "\n"
@@ -50,7 +51,10 @@ def render(evidence: Evidence) -> str:
 def plain(text: str) -> str:
     """Return text that no Markdown or HTML reader takes for anything but text."""
     flat = printable(text)
-    return (flat if len(flat) <= LONGEST else flat[: LONGEST - 1] + "…").translate(SIGNS)
+    flat = (flat if len(flat) <= LONGEST else flat[: LONGEST - 1] + "…").translate(SIGNS)
+    for link, text_only in LINKS.items():
+        flat = re.sub(re.escape(link), text_only, flat, flags=re.IGNORECASE)
+    return flat
 
 
 def _metadata(evidence: Evidence) -> str:
@@ -76,12 +80,20 @@ def _metadata(evidence: Evidence) -> str:
 
 
 def _sections(rows: Sequence[Field]) -> Iterator[str]:
-    for section, members in groupby(rows, key=lambda row: row.section):
-        yield from (f"## {plain(section)}", "", "| what | value | evidence |", "|---|---|---|")
+    """Print a table a section; a note that several rows share stands once, at the first."""
+    said: set[str] = set()
+    for section, group in groupby(rows, key=lambda row: row.section):
+        members = list(group)
+        noted = any(row.note for row in members)
+        note = " note |" if noted else ""
+        yield from (f"## {plain(section)}", "", f"| what | value | evidence |{note}")
+        yield "|---|---|---|" + ("---|" if noted else "")
         for row in members:
             value = NOT_EVIDENCED if row.value is None else plain(row.value)
             source = "" if row.value is None else f"`{row.evidence}`"
-            yield f"| {plain(row.name)} | {value} | {source} |"
+            note = "" if row.note in said else plain(row.note)
+            said.add(row.note)
+            yield f"| {plain(row.name)} | {value} | {source} |" + (f" {note} |" if noted else "")
         yield ""
 
 
@@ -93,15 +105,6 @@ def _rules(rules: Sequence[RuleResult]) -> Iterator[str]:
         joined = " | ".join(plain(cell) for cell in cells)
         yield f"| {plain(rule.id)} | {joined} | {rule.in_force_from or 'now'} |"
     yield ""
-
-
-def _unseen(findings: Sequence[Finding]) -> Iterator[str]:
-    """Print each distinct note once: what was seen, and what could not be."""
-    notes = dict.fromkeys(f"{f.audit}: {f.note}" for f in findings if f.note)
-    if notes:
-        yield from ("## What the audits say of themselves", "")
-        yield from (f"- {plain(note)}" for note in notes)
-        yield ""
 
 
 def _verification(evidence: Evidence) -> Iterator[str]:
@@ -118,12 +121,3 @@ def _verification(evidence: Evidence) -> Iterator[str]:
     )
     for name in sorted(evidence.files):
         yield f"| `{name}` | `{evidence.digest(name)}` |"
-
-
-def card_json(evidence: Evidence) -> bytes:
-    """Return the card's fields as canonical JSON, for programs."""
-    rows: list[Json] = [
-        {"section": f.section, "name": f.name, "value": f.value, "evidence": f.evidence}
-        for f in fields(evidence)
-    ]
-    return canonical(rows)

@@ -196,6 +196,7 @@ def _decision(manifest: pa.Table, hostile: str, *, blocked: bool = False) -> Dec
         excluded=len({row["id"] for row in taken}),
         policies=(
             PolicyUsed(id="commercial", version="1", source="", sha256=sha256(b"id: commercial\n")),
+            PolicyUsed(id="tables", version="9", source="", sha256=sha256(b"id: tables\n")),
             PolicyUsed(id="dpdp", version="1", source="", sha256=sha256(b"id: dpdp\n")),
         ),
         rules=_rules(taken, hostile, blocked=blocked),

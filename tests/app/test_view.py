@@ -60,14 +60,17 @@ def test_a_rule_not_in_force_says_from_when_and_takes_nothing_out(workspace):
     [later] = [row for row in view.rule_rows(decision) if row.in_force_from != "now"]
     assert (later.status, later.in_force_from) == ("○ not in force yet", "2027-05-13")
     assert later.violations == 31
-    assert later.id not in {row.id for row in view.drops(decision)}
+    assert later.id not in {row.rule for row in view.drops(view.excluded(workspace, decision))}
 
 
-def test_the_rules_that_took_samples_out_count_as_the_table_does(workspace):
+def test_the_rules_that_took_samples_out_count_as_the_table_and_the_decision_do(workspace):
     decision = workspace.latest_decision()
     table = view.excluded(workspace, decision)
-    for row in view.drops(decision):
-        assert view.excluded_rows(table, rules=[row.id])[0] == row.violations > 0
+    said = {rule.id: rule.violations for rule in decision.rules}
+    rows = view.drops(table)
+    assert [row.samples for row in rows] == sorted((row.samples for row in rows), reverse=True)
+    for row in rows:
+        assert view.excluded_rows(table, rules=[row.rule])[0] == row.samples == said[row.rule] > 0
     assert len({row.id for row in view.excluded_rows(table, limit=999)[1]}) == decision.excluded
 
 
@@ -139,6 +142,7 @@ def test_the_trail_runs_backwards_and_shortens_digests(workspace):
     assert rows[-1].kind == "sealed"
     snapshot = workspace.latest_decision().snapshot
     assert rows[-1].what == f"samples 480  ·  snapshot {snapshot[:12]}"
+    assert rows[-4].what.startswith("verdict block  ·  decision ")
     assert rows[-1].at == "2026-11-23 09:30:17"
 
 

@@ -97,6 +97,14 @@ def test_counts_shares_coverage_and_effective_groups_are_reported():
     assert found["stated gender=man samples"].value == 1
 
 
+def test_a_sample_with_two_values_on_an_axis_counts_in_both_and_is_covered_once():
+    rows = [("a", {"skin_tones": ["dark", "light"]}, ""), ("b", {"skin_tones": ["dark"]}, "")]
+    found = concluded(measured([*rows, ("c", None, "")]))
+    assert found["skin_tones=dark share"].value == 1.0
+    assert found["skin_tones=light share"].value == 0.5
+    assert found["declared skin_tones coverage"].value == pytest.approx(2 / 3)
+
+
 def test_nothing_declared_is_a_finding_of_no_coverage():
     found = concluded(measured([("a", None, "a mango")]))
     assert found["samples with a declared group"].value == 0.0

@@ -1,5 +1,6 @@
 import csv
 import io
+import math
 
 import imagehash
 import numpy as np
@@ -55,6 +56,7 @@ ODD = {
     "one pixel": Image.new("RGB", (1, 1), "red"),
     "thin": Image.new("RGB", (320, 1), "blue"),
     "noise": Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)),
+    "fog": Image.fromarray(np.random.default_rng(0).integers(120, 130, (9, 9, 3), np.uint8)),
     "scene": scene(1),
 }
 
@@ -77,7 +79,7 @@ def test_plain_pictures_are_too_plain_to_hash():
     plain = {name: hashes([image])[0][1] for name, image in ODD.items()}
     assert plain == {
         "white": True, "one colour": True, "half and half": True, "a drawing": False,
-        "one pixel": True, "thin": True, "noise": False, "scene": False,
+        "one pixel": True, "thin": True, "noise": False, "fog": True, "scene": False,
     }  # fmt: skip
 
 
@@ -135,6 +137,38 @@ OTHERS = {
 def test_another_picture_does_not_agree(one, other):
     assert not alike(one, other)
     assert not alike(other, one)
+
+
+def levels(image, change):
+    return Image.fromarray(change(np.asarray(image).astype(float)).clip(0, 255).astype(np.uint8))
+
+
+def with_detail(image):
+    """The same picture with a detail drawn anew, such as a mouth in a face."""
+    changed = image.copy()
+    ImageDraw.Draw(changed).line((90, 90, 104, 94), fill="black", width=3)
+    return changed
+
+
+DIM = levels(scene(1), lambda p: p * 0.4)
+LOOSE = {
+    "light_levels": math.inf, "colour_levels": math.inf, "least_ncc": -2.0,
+    "tile_residual": math.inf, "tile_ratio": math.inf,
+}  # fmt: skip
+GATES = {
+    "light_levels": (DIM, levels(DIM, lambda p: p + 100)),
+    "colour_levels": (scene(1), levels(scene(1), lambda p: p * [1.3, 1.0, 0.5])),
+    "least_ncc": (scene(1), Image.blend(scene(1), scene(2), 0.5)),
+    "tile_residual": (scene(1), Image.blend(scene(1), scene(2), 0.5)),
+    "tile_ratio": (scene(1), with_detail(scene(1))),
+}
+
+
+@pytest.mark.parametrize(("gate", "pair"), GATES.items(), ids=GATES.keys())
+def test_each_tolerance_tells_pictures_apart_alone(gate, pair):
+    one, other = (reduced(np.asarray(image)) for image in pair)
+    assert Agreement(**LOOSE).holds(one, other)
+    assert not Agreement(**LOOSE | {gate: getattr(Agreement(), gate)}).holds(one, other)
 
 
 @pytest.mark.shared

@@ -48,6 +48,7 @@ SHAPES: dict[str, Callable[[Floats, Floats], Floats]] = {
         np.maximum(abs(u) - 1.0, abs(v) - 0.34), np.maximum(abs(v) - 1.0, abs(u) - 0.34)
     ),
 }
+TABLES: tuple[Mapping[str, object], ...] = (COLOURS, SHAPES, POSITIONS, BACKGROUNDS)
 RADIUS_SHARE = (0.17, 0.22)
 JITTER_SHARE = 0.03
 TEMPLATE_PX = 16
@@ -68,7 +69,7 @@ class Scene:
 
 def every_scene() -> tuple[Scene, ...]:
     """Return all 480 scenes, always in the same order."""
-    return tuple(Scene(*words) for words in product(COLOURS, SHAPES, POSITIONS, BACKGROUNDS))
+    return tuple(Scene(*words) for words in product(*TABLES))
 
 
 def caption(scene: Scene) -> str:
@@ -83,13 +84,8 @@ def parse(text: str) -> Scene | None:
     found = _GRAMMAR.fullmatch(text.strip())
     if found is None:
         return None
-    scene = Scene(*found.groups())
-    known = zip(
-        (scene.colour, scene.shape, scene.position, scene.background),
-        (COLOURS, SHAPES, POSITIONS, BACKGROUNDS),
-        strict=True,
-    )
-    return scene if all(word in table for word, table in known) else None
+    known = all(word in table for word, table in zip(found.groups(), TABLES, strict=True))
+    return Scene(*found.groups()) if known else None
 
 
 def render(scene: Scene, size_px: int, rng: np.random.Generator) -> Image.Image:
