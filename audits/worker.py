@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from audits.audit import LONGEST_PX, Audit, Batch, Columns
 from governance.canon import file_sha256
@@ -40,6 +41,8 @@ ENGINE = pa.schema(
         ("pixels_sha256", pa.string()),
     ]
 )
+SUSPECTED = "suspected"
+KEPT = ("id", "sha256", SUSPECTED)  # of a suspected sample; its detector and rule are the audit's
 OF_PICTURE = ENGINE.names[4:]  # facts that are fields of a decoded picture
 
 
@@ -136,7 +139,19 @@ def _measured(samples: pa.Table, images: Sequence[bytes], audits: Sequence[Audit
     for audit in audits:
         names += audit.columns.names
         arrays += held(audit.name, audit.columns, audit.measure(batch), count=samples.num_rows)
-    return pa.table(arrays, names)
+    return _without_suspected(pa.table(arrays, names))
+
+
+def _without_suspected(table: pa.Table) -> pa.Table:
+    """Return the measures with nothing about a suspected sample but which one it is (CS-02)."""
+    if SUSPECTED not in table.column_names or not pc.any(table[SUSPECTED]).as_py():
+        return table
+    for place, name in enumerate(table.column_names):
+        if name not in KEPT:
+            nothing = pa.scalar(None, table[name].type)
+            kept = pc.if_else(table[SUSPECTED], nothing, table[name])
+            table = table.set_column(place, name, kept)
+    return table
 
 
 def _decoded(data: bytes) -> tuple[Picture | None, str | None]:

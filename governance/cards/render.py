@@ -41,6 +41,7 @@ def render(evidence: Evidence) -> str:
         "",
         "![samples drawn by the model](samples.png)",
         "",
+        *_use(evidence),
         *_sections(rows),
         *_rules(decision.rules),
         *_verification(evidence),
@@ -77,6 +78,19 @@ def _metadata(evidence: Evidence) -> str:
         },
     )
     return f"---\n{data.to_yaml()}\n---\n"
+
+
+def _use(evidence: Evidence) -> Iterator[str]:
+    """Print how stock diffusers draws with this model; it has no bins for sizes below 1,024 px."""
+    side = evidence.json("config.json").get("image_px")
+    yield from (
+        "```python",
+        "from diffusers import DiffusionPipeline",
+        'pipe = DiffusionPipeline.from_pretrained(".")',
+        f'pipe("a prompt", height={side}, width={side}, use_resolution_binning=False).images[0]',
+        "```",
+        "",
+    )
 
 
 def _sections(rows: Sequence[Field]) -> Iterator[str]:

@@ -1,0 +1,215 @@
+"""The whole path on real bytes: audit, train, card, verify; kills on the way, attacks at the end."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app import planted
+from governance.canon import canonical, file_sha256, sha256
+from governance.cards.bundle import CARD_STATEMENT, SUMS, verify_bundle
+from governance.keys import Keyring, Trust
+from governance.statements import PROVENANCE, SVR, payload_of, read_statement, sign, statement
+from governance.workspace import Workspace
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("main-path")]
+PRAMANA = [sys.executable, "-P", "-m", "app"]
+BUDGET_S = 40.0
+POLICIES = "evidence/policies"
+
+
+def _pramana(*arguments: object, status: int = 0) -> str:
+    ended = subprocess.run(
+        [*PRAMANA, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == status, ended.stderr
+    return ended.stdout
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace in which 300 scenes were audited, cleared and trained on."""
+    folder = tmp_path_factory.mktemp("trained")
+    planted.write(folder / "scenes", list(planted.scenes(300, seed=3)))
+    (folder / "pramana.toml").write_text('operator = "a test"\ncompute_region = "IN"\n')
+    _pramana("--workspace", folder, "audit", folder / "scenes")
+    began = time.time()
+    _pramana("--workspace", folder, "train", "--preset", "micro", "--minutes", BUDGET_S / 60)
+    (folder / "took").write_text(str(time.time() - began))
+    return folder
+
+
+def _run(folder: Path) -> Path:
+    return next((folder / ".pramana" / "runs").iterdir())
+
+
+def test_training_ends_at_or_before_its_deadline(trained: Path) -> None:
+    result = json.loads((_run(trained) / "result.json").read_text())
+    assert (result["state"], result["margin_s"] >= 0) == ("finished", True)
+    assert result["steps"] > 10
+    assert float((trained / "took").read_text()) < BUDGET_S + 5.0  # the interpreter's own start
+
+
+def test_stock_diffusers_loads_the_pipeline_offline_and_draws(trained: Path) -> None:
+    code = (
+        "import sys; from diffusers import DiffusionPipeline\n"
+        "pipe = DiffusionPipeline.from_pretrained(sys.argv[1], local_files_only=True)\n"
+        "image = pipe('a red circle at the left on a white background', height=32, width=32,"
+        " num_inference_steps=4, use_resolution_binning=False).images[0]\n"
+        "print(type(pipe).__name__, image.size, 'training' in sys.modules)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-P", "-W", "ignore", "-c", code, str(_run(trained) / "pipeline")],
+        capture_output=True, text=True, check=False, env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+    assert ended.stdout.splitlines()[-1] == "PRXPixelPipeline (32, 32) False", ended.stderr
+
+
+@pytest.fixture(scope="module")
+def bundle(trained: Path) -> Path:
+    """The bundle of the run, as the command line writes it."""
+    _pramana("--workspace", trained, "card", _run(trained).name, "--out", trained / "card")
+    return trained / "card"
+
+
+def test_a_bundle_verifies_alone_with_ours_and_with_openssl(bundle: Path, tmp_path: Path) -> None:
+    alone = shutil.copytree(bundle, tmp_path / "alone")
+    trust = tmp_path / "trust.json"
+    shutil.copyfile(bundle.parent / ".pramana" / "keys" / "trust.json", trust)
+    assert "✕" not in _pramana("verify", alone, "--trust", trust)
+    command = ["/bin/sh", str(alone / "verify.sh")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout.count("Verified OK")) == (0, 3), ended.stderr
+
+
+def test_the_same_evidence_gives_the_same_card(bundle: Path, trained: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    _pramana("--workspace", trained, "card", _run(trained).name, "--out", again)
+    assert (again / "README.md").read_bytes() == (bundle / "README.md").read_bytes()
+
+
+def test_the_workspace_verifies_after_all_of_it(bundle: Path, trained: Path) -> None:
+    assert "✕" not in _pramana("verify", trained)
+
+
+def _edit(name: str, old: bytes, new: bytes) -> Callable[[Path], None]:
+    def act(folder: Path) -> None:
+        data = (folder / name).read_bytes()
+        assert old in data
+        (folder / name).write_bytes(data.replace(old, new, 1))
+
+    return act
+
+
+def _flip_weights(folder: Path) -> None:
+    path = folder / "transformer" / "diffusion_pytorch_model.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-100] ^= 1
+    path.write_bytes(data)
+
+
+def _other_findings(folder: Path) -> None:
+    path = folder / "evidence" / "findings.json"
+    findings = json.loads(path.read_bytes())
+    findings[0]["value"] = 0.0
+    path.write_bytes(canonical(findings))
+
+
+def _signed_by_the_card_key(folder: Path) -> None:
+    path = folder / "evidence" / "clearance.json"
+    signer = Keyring(folder.parent / "keys").signer("card")
+    path.write_bytes(sign(payload_of(path.read_bytes()), signer))
+
+
+ATTACKS = {  # what an insider does who can list and sign the bundle anew; which checks notice
+    "weights": (_flip_weights, {"run"}),
+    "card": (_edit("README.md", b"proof", b"prof!"), {"card"}),
+    "findings": (_other_findings, {"decision", "card"}),
+    "policy": (_edit(f"{POLICIES}/commercial.yaml", b"exclude", b"record "), {"decision", "card"}),
+    "another key's clearance": (_signed_by_the_card_key, {"run", "card"}),
+    "proof": (_edit("ledger/decided.json", b'"number":', b'"number":1'), {"ledger"}),
+    "checkpoint": (_edit("ledger/checkpoint.note", b"pramana.local", b"pramama.local"), {"ledger"}),
+    "result": (_edit("evidence/result.json", b'"steps":', b'"steps":9'), {"run", "ledger", "card"}),
+}  # fmt: skip
+
+
+def _attacked(bundle: Path, tmp_path: Path, attack: Callable[[Path], None]) -> Path:
+    folder = Path(shutil.copytree(bundle, tmp_path / "bundle"))
+    shutil.copytree(bundle.parent / ".pramana" / "keys", tmp_path / "keys")
+    attack(folder)
+    return folder
+
+
+def _failed(folder: Path) -> set[str]:
+    trust = Trust.from_bytes((folder.parent / "keys" / "trust.json").read_bytes())
+    return {c.what.partition(":")[0] for c in verify_bundle(folder, trust) if c.status}
+
+
+@pytest.mark.parametrize(("attack", "noticed"), ATTACKS.values(), ids=ATTACKS.keys())
+def test_each_check_of_a_bundle_notices_what_it_is_for(
+    bundle: Path, tmp_path: Path, attack: Callable[[Path], None], noticed: set[str]
+) -> None:
+    folder = _attacked(bundle, tmp_path, attack)
+    assert _failed(folder) >= {"files"}
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    listed = [name for name in names if name not in {SUMS, CARD_STATEMENT}]
+    sums = "".join(f"{file_sha256(folder / name)}  {name}\n" for name in listed).encode()
+    (folder / SUMS).write_bytes(sums)
+    assert "list" in _failed(folder)
+    payload = statement(SVR, subjects={SUMS: sha256(sums)}, predicate={})
+    signer = Keyring(tmp_path / "keys").signer("card")
+    (folder / CARD_STATEMENT).write_bytes(sign(payload, signer))
+    assert _failed(folder) == noticed
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        lambda folder: (folder / "extra.txt").write_text("added"),
+        lambda folder: (folder / "samples.png").unlink(),
+    ],
+    ids=["a file added", "a file removed"],
+)
+def test_a_bundle_with_other_files_does_not_verify(
+    bundle: Path, tmp_path: Path, attack: Callable[[Path], None]
+) -> None:
+    assert "files" in _failed(_attacked(bundle, tmp_path, attack))
+
+
+def test_a_stranger_cannot_make_a_bundle_for_pinned_keys(bundle: Path, tmp_path: Path) -> None:
+    stranger = Keyring(tmp_path / "stranger").trust()
+    failed = {c.what.partition(":")[0] for c in verify_bundle(bundle, stranger) if c.status}
+    assert failed == {"list", "run", "ledger"}
+
+
+def test_provenance_names_the_cleared_samples(bundle: Path) -> None:
+    payload = payload_of((bundle / "evidence" / "provenance.json").read_bytes())
+    _, predicate = read_statement(payload, PROVENANCE)
+    decision = json.loads((bundle / "evidence" / "decision.json").read_bytes())
+    named = predicate["buildDefinition"]["resolvedDependencies"][0]["digest"]["sha256"]
+    assert named == decision["cleared_root"]
+
+
+def test_an_audit_that_was_killed_ends_with_the_same_findings(tmp_path: Path) -> None:
+    planted.write(tmp_path / "scenes", list(planted.scenes(1100, seed=5)))
+    places = (tmp_path / "whole", tmp_path / "killed")
+    _pramana("--workspace", places[0], "audit", tmp_path / "scenes")
+    command = [*PRAMANA, "--workspace", str(places[1]), "audit", str(tmp_path / "scenes")]
+    child = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    ledger = Workspace.at(places[1]).ledger
+    while not ledger.entries("measured"):
+        assert child.poll() is None, "the audit ended before it could be killed"
+        time.sleep(0.05)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    assert not ledger.entries("decided")
+    _pramana("--workspace", places[1], "audit", tmp_path / "scenes")
+    whole, killed = (Workspace(place).latest_decision() for place in places)
+    assert killed == whole  # findings, measures and cleared root are digests in it
