@@ -146,9 +146,11 @@ def review(workspace: Path, port: int | None) -> None:
 def card(workspace: Path, run: str, out: Path) -> None:
     """Write the model card of RUN, and all its evidence, as a folder anybody can verify.
 
+    RUN is the beginning of a run's id, or `latest`.
+
     \b
     Example:
-        pramana card 3f9c0a --out card/
+        pramana card latest --out card/
     """  # noqa: D301
     from app import workflow  # noqa: PLC0415  heavy
     from governance.workspace import Workspace  # noqa: PLC0415  heavy

@@ -5,9 +5,9 @@ Does not see: what the reader does there. A browser session signs nothing and ch
 
 import importlib.util
 import os
-import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from app.theme import OPTIONS
 from governance.errors import UsageError
@@ -29,16 +29,12 @@ def environment(workspace: Path) -> dict[str, str]:
     return {**os.environ, PLACE: str(workspace.resolve())}
 
 
-def run(workspace: Path, port: int | None = None) -> int:
-    """Serve the screens until the reader stops them, and return the server's exit status.
+def run(workspace: Path, port: int | None = None) -> NoReturn:
+    """Become the server of the screens, until the reader stops it.
 
     Raises:
         UsageError: Streamlit is not installed.
     """
     if importlib.util.find_spec("streamlit") is None:
         raise UsageError("The screens need Streamlit; install it with `pip install pramana[app]`.")
-    try:
-        served = subprocess.run(command(port), env=environment(workspace), check=False)  # noqa: S603  our interpreter, our file
-    except KeyboardInterrupt:  # the reader's Ctrl-C reaches the server too
-        return 0
-    return served.returncode
+    os.execve(sys.executable, command(port), environment(workspace))  # noqa: S606  no shell is wanted

@@ -21,6 +21,7 @@ from governance.workspace import Workspace
 
 METRICS_FILE, SAMPLES_FILE, EVALUATION_FILE = "metrics.jsonl", "samples.png", "evaluation.json"
 RUN_FILE = "run.json"
+SCORE: Final = "all_attributes"  # in the evaluation; its module needs torch, so it is named here
 PLOT_POINTS: Final = 400  # more than a plot has pixels for
 
 
@@ -130,8 +131,7 @@ def _run_row(workspace: Workspace, run: str, started: str) -> RunRow:
 
 def _score(evaluation: Mapping[str, object]) -> tuple[str, str]:
     """Return the share of unseen scenes drawn with every attribute right, and its interval."""
-    scenes = evaluation.get("scenes")
-    score = scenes.get("all") if isinstance(scenes, Mapping) else None
+    score = evaluation.get(SCORE)
     if not isinstance(score, Mapping):
         return "", ""
     share, low, high = (percent(float(score[end])) for end in ("share", "low", "high"))

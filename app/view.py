@@ -44,7 +44,6 @@ EXCLUDED: Final = pa.schema([(c, pa.string()) for c in ("id", "policy", "rule", 
 LEDGER_FILE, EXCLUDED_FILE = "ledger.db", "excluded.parquet"
 DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 SHORT = 12  # hex digits people compare by eye
-PLOT_ROWS = 24
 LONGEST = 80  # characters of one value in the trail
 
 
@@ -84,6 +83,7 @@ class RuleRow:
     severity: str
     in_force_from: str
     policy: str
+    require: str
     cite: str
     why: str
     detail: str
@@ -193,6 +193,7 @@ def rule_rows(decision: Decision) -> list[RuleRow]:
             severity=rule.severity,
             in_force_from=rule.in_force_from or "now",
             policy=rule.policy,
+            require=rule.require,
             cite=rule.cite,
             why=rule.why,
             detail=rule.detail,
@@ -213,12 +214,6 @@ def finding_rows(found: Sequence[Finding]) -> dict[str, list[FindingRow]]:
     for finding in found:
         rows.setdefault(finding.audit, []).append(_finding_row(finding))
     return rows
-
-
-def plotted(rows: Sequence[FindingRow]) -> list[FindingRow]:
-    """Return the largest shares, as many as a plot can name; a table has room for the rest."""
-    shares = [row for row in rows if row.share is not None]
-    return sorted(shares, key=lambda row: row.share or 0.0, reverse=True)[:PLOT_ROWS]
 
 
 def excluded(workspace: Workspace, decision: Decision) -> pa.Table:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from governance.canon import Json, digest, file_sha256, parse_json, write_whole
 from governance.clearance import Terms, issue, read_clearance
-from governance.errors import EvidenceMissing, Refused
+from governance.errors import EvidenceMissing, Refused, Tampered
 from governance.records import Decision, Finding, RuleResult, as_object, findings_bytes
 from governance.snapshot import MANIFEST, Snapshot, samples_root, write_table
 from governance.statements import PROVENANCE, payload_of, sign, statement
@@ -220,6 +220,7 @@ def train(
     from training.config import load_preset  # noqa: PLC0415  heavy
     from training.start import host_class, start  # noqa: PLC0415  heavy
 
+    _attest_left_over(workspace)
     config = load_preset(preset)
     terms = Terms(run_config=config.digest, budget_s=budget_s, host=host_class())
     folder = None if envelope else _cut_off(workspace, terms)
@@ -276,6 +277,17 @@ def attest(workspace: Workspace, folder: Path) -> None:
         predicate=predicate,
     )
     write_whole(folder / PROVENANCE_FILE, sign(payload, workspace.keyring.signer("trainer")))
+
+
+def _attest_left_over(workspace: Workspace) -> None:
+    """Sign for runs that ended and were killed before they could be signed for."""
+    for entry in workspace.ledger.entries("run.finished"):
+        folder = workspace.runs / str(entry.body["run"])
+        result = folder / RESULT_FILE
+        if not (folder / PROVENANCE_FILE).is_file() and result.is_file():
+            if file_sha256(result) != entry.body["result"]:
+                raise Tampered(f"The result of run {folder.name} was altered after the run ended.")
+            attest(workspace, folder)
 
 
 def _cut_off(workspace: Workspace, terms: Terms) -> Path | None:

@@ -164,11 +164,14 @@ class Workspace:
         return Snapshot.open(self.snapshots / root)
 
     def run_folder(self, name: str) -> Path:
-        """Return the folder of the one run whose id begins with `name`.
+        """Return the folder of the one run whose id begins with `name`, or of the `latest` to end.
 
         Raises:
             UsageError: none or several do.
         """
+        ended = self.ledger.entries("run.finished")
+        if name == "latest" and ended:
+            name = str(ended[-1].body["run"])
         found = sorted(p for p in self.runs.glob("*") if p.is_dir() and p.name.startswith(name))
         if len(found) != 1:
             known = ", ".join(p.name for p in sorted(self.runs.glob("*"))) or "none"

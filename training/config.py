@@ -170,12 +170,15 @@ def _setting(kind: type, value: Json, name: str) -> object:
     """Return one setting, held to its type and range. Raises UsageError."""
     if is_dataclass(kind):
         return _record(kind, value, name)
-    if kind is str and isinstance(value, str):
-        return value
     low = -MOST if name in SIGNED else 1 if kind is int and name != "seed" else 0
     high = 1 if name.endswith("_share") else MOST
-    number = isinstance(value, (int, kind)) and not isinstance(value, bool)
-    if number and isinstance(value, int | float) and low <= value <= high:
-        return kind(value)
-    said = "a text" if kind is str else "a whole number" if kind is int else "a number"
-    raise UsageError(f"{name} must be {said} from {low} to {high}, not {value!r}.")
+    if kind is str:
+        right = isinstance(value, str)
+    elif isinstance(value, bool) or not isinstance(value, int | float):
+        right = False
+    else:
+        right = isinstance(value, (int, kind)) and low <= value <= high
+    if not right:
+        said = "a text" if kind is str else f"a number ({kind.__name__}) from {low} to {high}"
+        raise UsageError(f"{name} must be {said}, not {value!r}.")
+    return value

@@ -32,7 +32,7 @@ def strip(row: runs.RunRow) -> None:
     samples.metric("Samples seen", _count(row.samples), border=True)
     margin = "-" if row.margin_s is None else f"{row.margin_s:.1f} s"
     left.metric("Left at the deadline", margin, border=True)
-    score.metric("Unseen prompts drawn right", row.score or "-", border=True)
+    score.metric("Unseen prompts drawn right", row.score or "not asked", border=True)
 
 
 def pictures(files: runs.RunFiles) -> None:

@@ -13,19 +13,17 @@ from app.screens.evidence import nothing_yet, verified
 from governance.records import Decision
 from governance.workspace import Workspace
 
-PAGE_ROWS = 20
-WRAPPED_PX = 58  # a row that has room for three lines of text
+PAGE_ROWS, PLOT_ROWS = 20, 24
 RULES = {
-    "id": TextColumn("rule", width=190),
-    "status": TextColumn("status", width=115),
+    "id": TextColumn("rule", width=195),
+    "status": TextColumn("status", width=128),
     "violations": NumberColumn("violations", format="localized", width=70),
     "on": TextColumn("of", width=65),
     "remedy": TextColumn("remedy", width=75),
     "in_force_from": TextColumn("in force from", width=85),
-    "why": TextColumn("why", width=335),
-    "cite": TextColumn("cites", width=220),
+    "why": TextColumn("why", width=420),
     "policy": TextColumn("policy", width=95),
-    "detail": TextColumn("detail", width=300),
+    "severity": TextColumn("severity", width=80),
 }
 FINDINGS = {
     "name": TextColumn("finding", width=260),
@@ -56,19 +54,30 @@ def strip(decision: Decision) -> None:
 
 
 def rules(decision: Decision) -> None:
-    """Draw every rule, under a filter."""
+    """Draw every rule under a filter, and all that the one picked says."""
     st.subheader("Rules", anchor=False)
     rows = view.rule_rows(decision)
     statuses = list(dict.fromkeys(row.status for row in rows))
     wanted = st.pills("Status", statuses, selection_mode="multi", label_visibility="collapsed")
-    st.dataframe(
-        [row for row in rows if not wanted or row.status in wanted],
+    shown = [row for row in rows if not wanted or row.status in wanted]
+    picked = st.dataframe(
+        shown,
         hide_index=True,
         height="content",
-        row_height=WRAPPED_PX,
         column_config=RULES,
         column_order=tuple(RULES),
+        on_select="rerun",
+        selection_mode="single-row",
     )
+    chosen = [shown[index] for index in picked.selection.rows if index < len(shown)]
+    if not chosen:
+        st.caption("Pick a rule to read what it asks, why, and what it cites.")
+    for row in chosen:
+        with st.container(border=True):
+            st.text(f"{row.id} asks of each {row.on}:")
+            st.code(row.require, language="sql", wrap_lines=True)
+            for said in (row.why, row.cite, row.detail):
+                st.text(said)
 
 
 def findings(workspace: Workspace, decision: Decision) -> None:
@@ -80,9 +89,11 @@ def findings(workspace: Workspace, decision: Decision) -> None:
         return
     for tab, rows in zip(st.tabs(list(by_audit)), by_audit.values(), strict=True):
         with tab:
-            shares = view.plotted(rows)
+            shares = [row for row in rows if row.share is not None]
             if shares:
-                st.altair_chart(charts.intervals(shares))
+                st.altair_chart(charts.intervals(shares[:PLOT_ROWS]))
+            if len(shares) > PLOT_ROWS:
+                st.caption(f"The first {PLOT_ROWS} of {len(shares)} shares; the table has all.")
             st.dataframe(
                 rows, hide_index=True, column_config=FINDINGS, column_order=tuple(FINDINGS)
             )

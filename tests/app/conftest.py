@@ -250,7 +250,9 @@ def _run_files(envelope: bytes) -> Mapping[str, bytes]:
         parameters=5_412_096, flops=1.3e14, joules_estimated=2100.0, captions_truncated=0,
         pipeline={},
     )  # fmt: skip
-    scenes = {"all": {"right": 53, "asked": 64, "share": 0.83, "low": 0.79, "high": 0.87}}
+    scores = {
+        "all_attributes": {"right": 53, "asked": 64, "share": 0.83, "low": 0.79, "high": 0.87}
+    }
     return {
         "clearance.json": envelope,
         "config.json": canonical({"preset": "micro", "image_px": 32}),
@@ -258,7 +260,7 @@ def _run_files(envelope: bytes) -> Mapping[str, bytes]:
         "metrics.jsonl": b"".join(canonical(row) + b"\n" for row in metrics),
         "receipts.jsonl": canonical({"step": STEPS, "receipt": digest("receipt")}) + b"\n",
         "result.json": canonical(result.to_json()),
-        "evaluation.json": canonical({"scenes": scenes}),
+        "evaluation.json": canonical(scores),
         "samples.png": _grid(),
     }
 

@@ -116,11 +116,11 @@ def test_training_before_any_audit_is_missing_evidence(run: Run, tmp_path: Path)
 
 
 def _decision_measures(place: Path) -> Path:
-    return sorted((place / ".pramana" / "measures").rglob("*.parquet"))[0]
+    return min((place / ".pramana" / "measures").rglob("*.parquet"))
 
 
 def _flip_shard(place: Path) -> None:
-    path = sorted((place / ".pramana" / "snapshots").rglob("shard-*.parquet"))[0]
+    path = min((place / ".pramana" / "snapshots").rglob("shard-*.parquet"))
     data = bytearray(path.read_bytes())
     data[len(data) // 3] ^= 1
     path.write_bytes(data)
@@ -140,6 +140,11 @@ def _remove_measures_row(place: Path) -> None:
 
 def _edit_policy(place: Path) -> None:
     path = place / "own.yaml"
+    subprocess.run(
+        [sys.executable, "-P", "-m", "app", "--workspace", str(place), "audit",
+         str(place / "scenes"), "--policy", str(path)],
+        check=True, capture_output=True,
+    )  # fmt: skip
     path.write_text(path.read_text().replace("excluded_share <= 0.6", "excluded_share <= 0.9"))
 
 

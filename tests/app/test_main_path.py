@@ -1,4 +1,4 @@
-"""The whole path on real bytes: audit, train, card, verify; kills on the way, attacks at the end."""
+"""The whole path on real bytes: audit, train, card, verify; kills on the way, then attacks."""
 
 import json
 import os

@@ -13,6 +13,7 @@ import select
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from typing import Any
 
 import pytest
 
-from app import main, review, view
+from app import main, view
 from governance.workspace import Workspace
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -128,7 +129,12 @@ class Browser:
     def of(self, method: str) -> list[dict[str, Any]]:
         return [event["params"] for event in self.events if event.get("method") == method]
 
-    def click(self, x: float, y: float) -> None:
+    def pick_first_row(self) -> None:
+        """Click the box before the first row of the first table."""
+        x, y = self.value(
+            "(b => [b.x + 16, b.y + 52])(document.querySelector("
+            "'[data-testid=stDataFrame] canvas').getBoundingClientRect())"
+        )
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
@@ -156,10 +162,14 @@ def url(place, tmp_path_factory) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = {**review.environment(place.folder), "STREAMLIT_SERVER_HEADLESS": "true"}
+    start = (
+        f"from app.review import run; from pathlib import Path; run(Path(*sys.argv[1:]), {port})"
+    )
+    environment = {**os.environ, "STREAMLIT_SERVER_HEADLESS": "true"}
     with subprocess.Popen(
-        review.command(port), cwd=folder, env=environment, stdout=subprocess.DEVNULL
-    ) as server:
+        [sys.executable, "-P", "-c", f"import sys; {start}", place.folder],
+        cwd=folder, env=environment, stdout=subprocess.DEVNULL,
+    ) as server:  # fmt: skip
         try:
             _wait_for(lambda: _is_up(f"http://127.0.0.1:{port}", server))
             yield f"http://127.0.0.1:{port}"
@@ -260,14 +270,19 @@ def test_a_hostile_dataset_is_read_as_text_on_every_screen(browser, listener, ur
 
 
 @pytest.mark.browser
+def test_a_reader_picks_a_rule_and_reads_what_it_asks(browser, url):
+    browser.call("Page.navigate", url=url)
+    browser.wait_for(SETTLED)
+    browser.pick_first_row()
+    browser.wait_for("document.body.innerText.includes('COM-LICENCE-FORBIDDEN asks of each')")
+    browser.wait_for("document.body.innerText.includes('licence_use IN (')")
+
+
+@pytest.mark.browser
 def test_a_reader_takes_the_proof_of_an_act_away(browser, url, place, tmp_path):
     browser.call("Page.navigate", url=f"{url}/trail")
     browser.wait_for(SETTLED)
-    x, y = browser.value(
-        "(b => [b.x + 16, b.y + 52])(document.querySelector("
-        "'[data-testid=stDataFrame] canvas').getBoundingClientRect())"
-    )
-    browser.click(x, y)  # the box before the first row
+    browser.pick_first_row()
     browser.wait_for("!!document.querySelector('[data-testid=stDownloadButton] button')")
     browser.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
     browser.value("document.querySelector('[data-testid=stDownloadButton] button').click()")

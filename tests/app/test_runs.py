@@ -1,11 +1,12 @@
 """Rows of runs: only what was signed for, or a word that it is not; and no number from the rest."""
 
 import shutil
+from dataclasses import asdict
 
 import pytest
 
 from app import runs
-from governance.canon import canonical
+from governance.canon import canonical, parse_json
 from governance.errors import Refused, Tampered
 from governance.statements import PROVENANCE, sign, statement
 from governance.workspace import Workspace
@@ -21,6 +22,16 @@ def test_a_finished_run_is_one_row_of_what_was_signed(workspace, run):
     assert row.state == "✓ finished, signed"
     assert (row.steps, row.samples, row.margin_s) == (640, 20480, 2.6)
     assert (row.score, row.score_interval) == ("83.0 %", "79.0 % to 87.0 %")
+
+
+def test_the_score_shown_is_the_one_the_trainer_writes(workspace, run):
+    from training.evaluate.heldout import ALL, Score  # noqa: PLC0415  heavy
+
+    score = asdict(Score.of(53, 64))
+    written = parse_json((workspace.runs / run / runs.EVALUATION_FILE).read_bytes())
+    assert runs.SCORE == ALL
+    assert set(written) == {ALL}
+    assert set(written[ALL]) == set(score)
 
 
 @pytest.mark.parametrize("name", ["result.json", "evaluation.json"])

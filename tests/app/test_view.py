@@ -109,12 +109,6 @@ def test_findings_keep_the_order_of_their_audits_and_carry_no_control_characters
     assert rows["last"][0].name == "a b [31m"
 
 
-def test_a_plot_has_the_largest_shares_and_no_more_than_it_can_name():
-    found = [Finding(audit="a", name=f"{n} share", value=n / 99) for n in range(99)]
-    rows = view.plotted(view.finding_rows([*found, Finding(audit="a", name="n", value=9)])["a"])
-    assert [row.name for row in rows] == [f"{98 - n} share" for n in range(view.PLOT_ROWS)]
-
-
 def test_altered_findings_are_not_shown(copy):
     decision = copy.latest_decision()
     [path] = (copy.state / "objects").rglob(decision.findings)

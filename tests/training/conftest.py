@@ -1,7 +1,7 @@
 """A cleared dataset as the other rooms would leave it: sealed, decided, with keys and a ledger."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,7 +30,7 @@ class Ticking:
     """A clock that goes on a little each time it is asked: a run takes as many steps anywhere."""
 
     now: float = NOON
-    tick_s: float = 0.02
+    tick_s: float = 0.05
 
     def __call__(self) -> float:
         self.now += self.tick_s
@@ -91,6 +91,18 @@ class House:
 
     def told(self, kind: str) -> list[dict]:
         return [dict(entry.body) for entry in self.workspace.ledger.entries(kind)]
+
+
+@dataclass(frozen=True)
+class Finished:
+    house: House
+    config: RunConfig
+    envelope: bytes
+    result: Result
+
+    @property
+    def run(self) -> Path:
+        return self.house.workspace.runs / "run-1"
 
 
 def scene_rows(count: int, *, seed: int = 7, side_px: int = 40) -> list[tuple[Scene, bytes]]:
@@ -156,9 +168,29 @@ def house(tmp_path: Path) -> House:
     return housed(tmp_path, [data for _, data in rows], [caption(scene) for scene, _ in rows])
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A run that ended in time, to be looked at only."""
+    rows = scene_rows(96)
+    captions = [caption(scene) for scene, _ in rows]
+    house = housed(tmp_path_factory.mktemp("finished"), [data for _, data in rows], captions)
+    config = shrunk()
+    envelope = house.envelope(config, 12.0)
+    return Finished(house, config, envelope, house.start(envelope, config, 12.0))
+
+
+@pytest.fixture
+def make_house(tmp_path: Path) -> Callable[[list[bytes], list[str]], House]:
+    return lambda pictures, captions: housed(tmp_path / "other", pictures, captions)
+
+
 @pytest.fixture
 def tiny() -> RunConfig:
-    """The micro preset, shrunk until a step takes a few milliseconds."""
+    return shrunk()
+
+
+def shrunk() -> RunConfig:
+    """Return the micro preset, shrunk until a step takes a few milliseconds."""
     micro = load_preset("micro")
     return replace(
         micro,

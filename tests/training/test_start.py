@@ -1,20 +1,343 @@
-from governance.verify import checked
+"""The door: nothing is trained without a clearance, everything ends at the deadline."""
+
+import os
+import signal
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from governance.canon import canonical, file_sha256, parse_json
+from governance.clearance import Terms, issue
+from governance.errors import PramanaError, Refused, Tampered, UsageError
+from governance.keys import Keyring
+from governance.snapshot import write_table
+from training import checkpoint
+from training.data import ClearedList, ClearedSamples
+from training.receipt import Receipt
+from training.record import Result, RunRecord
+from training.start import host_class
+
+BUDGET_S = 12.0
 
 
-def test_x(house, tiny):
-    import time
+def _lines(path: Path) -> list[dict]:
+    return [dict(parse_json(line)) for line in path.read_bytes().splitlines()]
 
-    a = time.time()
-    r = house.start(house.envelope(tiny, 30.0), tiny, 30.0)
-    print(r, time.time() - a)
-    print(r.summary())
-    import subprocess
 
-    print(
-        subprocess.run(["find", str(house.workspace.runs)], capture_output=True, text=True).stdout
+def _stopped(house, config, envelope, *, at_step: int, **changes) -> None:
+    """Start a run and ask it to stop, as a scheduler would, after so many steps."""
+
+    def bars(what: str, total: int | None):
+        count = 0
+
+        def advance(_: int) -> None:
+            nonlocal count
+            count += 1
+            if what == "training" and count == at_step:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        return advance
+
+    with pytest.raises(PramanaError, match="asked to stop") as raised:
+        house.start(envelope, config, BUDGET_S, bars=bars, **changes)
+    assert raised.value.status == 1
+
+
+@pytest.fixture
+def run(house) -> Path:
+    return house.workspace.runs / "run-1"
+
+
+def test_a_run_ends_before_its_deadline_and_leaves_everything(finished) -> None:
+    run, result, config = finished.run, finished.result, finished.config
+    assert result.state == "finished"
+    assert 0 <= result.margin_s < BUDGET_S
+    assert result.steps > 20
+    assert result.samples_seen == result.steps * config.batch_size
+    assert Result(**parse_json((run / "result.json").read_bytes())) == result
+    assert RunRecord.read(run).state == "finished"
+    assert "before the deadline" in result.summary()
+    for name, expected in result.pipeline.items():
+        assert file_sha256(run / "pipeline" / name) == expected
+    metrics = _lines(run / "metrics.jsonl")
+    assert [line["step"] for line in metrics] == list(range(1, result.steps + 1))
+    assert metrics[-1]["lr"] < 0.3 * config.optimiser.lr
+    assert (run / "samples.png").is_file()
+    assert not list(run.rglob(".*"))
+
+
+def test_only_prompts_that_were_not_trained_on_are_judged(finished) -> None:
+    evaluation = parse_json((finished.run / "evaluation.json").read_bytes())
+    assert evaluation["prompts_drawn"] == evaluation["all_attributes"]["asked"] == 4
+    trained = set(pq.read_table(finished.house.cleared)["caption"].to_pylist())
+    assert not set(evaluation["samples_shown"]) & trained
+
+
+def test_the_ledger_is_told_of_every_act(finished) -> None:
+    house, result = finished.house, finished.result
+    kinds = [entry.kind for entry in house.workspace.ledger.entries()]
+    checkpoints = kinds.count("run.checkpoint")
+    assert checkpoints >= 3
+    assert kinds == [
+        "clearance.spent",
+        "run.started",
+        *["run.checkpoint"] * checkpoints,
+        "run.finished",
+    ]
+    [told] = house.told("run.finished")
+    assert told["result"] == file_sha256(finished.run / "result.json")
+    assert house.told("run.checkpoint")[-1]["checkpoint"] == result.checkpoint
+    assert house.told("run.checkpoint")[-1]["receipt"] == result.receipt == told["receipt"]
+    house.workspace.ledger.verify()
+
+
+def test_whoever_holds_the_cleared_list_can_recompute_the_receipt(finished) -> None:
+    house, config = finished.house, finished.config
+    samples = ClearedSamples.open(
+        house.clearance(config),
+        listed=ClearedList.read(house.cleared),
+        snapshot=house.snapshot,
+        image_px=config.image_px,
     )
-    print((house.workspace.runs / "run-1" / "evaluation.json").read_text())
-    print((house.workspace.runs / "run-1" / "receipts.jsonl").read_text())
-    for e in house.workspace.ledger.entries():
-        print(e)
-    assert 0
+    trained, _ = samples.split(config.evaluation.heldout_share)
+    for line in _lines(finished.run / "receipts.jsonl"):
+        places = trained.places(config.seed, 0, line["samples"])
+        replayed = Receipt().extended(trained.digests[place] for place in places)
+        assert line["receipt"] == replayed.value.hex()
+    assert line["receipt"] == finished.result.receipt
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_deadline(house, tiny, run) -> None:
+    envelope = house.envelope(tiny, BUDGET_S)
+    _stopped(house, tiny, envelope, at_step=20)
+    step = checkpoint.latest_step(run)
+    assert step == 20
+    before = RunRecord.read(run)
+    house.clock.now += 2.0
+    result = house.start(envelope, tiny, BUDGET_S, started_at=house.clock.now)
+    after = RunRecord.read(run)
+    assert (after.started_at, after.budget_s) == (before.started_at, before.budget_s)
+    assert after.training_began_at == before.training_began_at
+    assert result.state == "finished"
+    assert house.clock.now <= before.started_at + BUDGET_S
+    assert house.told("run.resumed") == [{"run": "run-1", "step": 20}]
+    steps = [line["step"] for line in _lines(run / "metrics.jsonl")]
+    assert steps == list(range(1, result.steps + 1))
+    receipts = _lines(run / "receipts.jsonl")
+    assert [line["samples"] for line in receipts] == [8 * line["step"] for line in receipts]
+    assert receipts[-1]["receipt"] == result.receipt
+
+
+def test_lines_of_steps_that_were_lost_are_dropped_on_resume(house, tiny, run) -> None:
+    """As after a kill: steps were done and told after the checkpoint that is resumed from."""
+    envelope = house.envelope(tiny, BUDGET_S)
+    _stopped(house, tiny, envelope, at_step=10)
+    with (run / "metrics.jsonl").open("ab") as stream:
+        stream.write(canonical({"step": 11, "loss": 1.0}) + b'\n{"step": 12, "lo')
+    with (run / "receipts.jsonl").open("ab") as stream:
+        stream.write(canonical({**_lines(run / "receipts.jsonl")[-1], "step": 11}) + b"\n")
+    (run / "checkpoints" / "step-000011").mkdir()
+    result = house.start(envelope, tiny, BUDGET_S)
+    steps = [line["step"] for line in _lines(run / "metrics.jsonl")]
+    assert steps == list(range(1, result.steps + 1))
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_afresh(house, tiny, run) -> None:
+    envelope = house.envelope(tiny, BUDGET_S)
+    late = replace(tiny, schedule=replace(tiny.schedule, checkpoint_s=1e6))
+    envelope = house.envelope(late, BUDGET_S)
+    _stopped(house, late, envelope, at_step=5)
+    (run / "latest").unlink()
+    (run / "metrics.jsonl").write_bytes(b'{"step":1,"loss":1}\n{"st')
+    result = house.start(envelope, late, BUDGET_S)
+    assert result.steps == len(_lines(run / "metrics.jsonl"))
+    assert house.told("run.resumed") == []
+
+
+def test_a_run_whose_deadline_passed_while_it_was_down_is_closed(house, tiny, run) -> None:
+    envelope = house.envelope(tiny, BUDGET_S)
+    _stopped(house, tiny, envelope, at_step=10)
+    house.clock.now += BUDGET_S
+    with pytest.raises(Refused, match="expired"):
+        house.start(envelope, tiny, BUDGET_S)
+    assert RunRecord.read(run).state == "expired"
+    assert house.told("run.expired") == [{"run": "run-1"}]
+    with pytest.raises(Refused, match="is over"):
+        house.start(envelope, tiny, BUDGET_S)
+
+
+def test_a_run_that_cannot_make_one_step_is_closed(house, tiny, run) -> None:
+    house.clock.now += BUDGET_S - 2.0
+    with pytest.raises(Refused, match="single step"):
+        house.start(house.envelope(tiny, BUDGET_S), tiny, BUDGET_S)
+    assert not (run / "result.json").exists()
+
+
+def test_a_run_that_ends_after_its_deadline_says_so(house, tiny, run) -> None:
+    def bars(what: str, total: int | None):
+        house.clock.now += 60.0 * (what == "drawing")
+        return lambda _: None
+
+    result = house.start(house.envelope(tiny, BUDGET_S), tiny, BUDGET_S, bars=bars)
+    assert result.state == "late"
+    assert result.margin_s < 0
+    assert "after the deadline" in result.summary()
+
+
+def test_the_grid_is_drawn_even_when_there_is_no_time_for_every_prompt(house, tiny, run) -> None:
+    many = replace(tiny, evaluation=replace(tiny.evaluation, prompts=64))
+
+    def bars(what: str, total: int | None):
+        def advance(_: int) -> None:
+            house.clock.now += 2.0 * (what == "drawing")
+
+        return advance
+
+    house.start(house.envelope(many, BUDGET_S), many, BUDGET_S, bars=bars)
+    evaluation = parse_json((run / "evaluation.json").read_bytes())
+    assert 16 <= evaluation["prompts_drawn"] < 64 == evaluation["prompts_wanted"]
+    assert evaluation["all_attributes"]["asked"] == evaluation["prompts_drawn"]
+
+
+# Attacks. Each changes one thing and is refused with its own word.
+
+
+def test_a_clearance_is_used_once(finished) -> None:
+    house, other = finished.house, finished.house.workspace.runs / "run-2"
+    with pytest.raises(Refused, match=r"clearance \(5\)"):
+        house.start(finished.envelope, finished.config, BUDGET_S, folder=other)
+    assert not other.exists()
+
+
+def test_a_finished_run_cannot_be_started_again(finished) -> None:
+    with pytest.raises(Refused, match="is over"):
+        finished.house.start(finished.envelope, finished.config, BUDGET_S)
+
+
+@pytest.mark.parametrize(
+    ("check", "change"),
+    [
+        (1, {"trust": "stranger"}),
+        (2, {"cleared": "edited"}),
+        (3, {"config": "other"}),
+        (4, {"budget_s": BUDGET_S + 1}),
+        (6, {"clock": lambda: 2e9}),
+    ],
+    ids=["stranger's key", "other samples", "other config", "longer budget", "expired"],
+)
+def test_each_check_refuses_before_anything_is_written(
+    house, tiny, run, tmp_path, check, change
+) -> None:
+    envelope = house.envelope(tiny, BUDGET_S)
+    if change.get("trust"):
+        change = {"trust": Keyring(tmp_path / "stranger").trust()}
+    if change.get("cleared"):
+        write_table(tmp_path / "edited.parquet", pq.read_table(house.cleared).slice(1))
+        change = {"cleared": tmp_path / "edited.parquet"}
+    if change.get("config"):
+        change = {"config": replace(tiny, seed=1)}
+    arguments = {"config": tiny, "budget_s": BUDGET_S, **change}
+    with pytest.raises(Refused, match=rf"clearance \({check}\)"):
+        house.start(envelope, **arguments)
+    assert not run.exists()
+    assert house.workspace.ledger.entries() == []
+
+
+def test_a_clearance_for_another_kind_of_host_is_refused(house, tiny, run) -> None:
+    terms = Terms(run_config=tiny.digest, budget_s=BUDGET_S, host="gpu farm")
+    assert host_class() != terms.host
+    when = datetime.fromtimestamp(house.clock.now, UTC)
+    signer = house.workspace.keyring.signer("gate")
+    envelope = issue(house.decision(), terms=terms, signer=signer, now=when)
+    with pytest.raises(Refused, match=r"clearance \(4\)"):
+        house.start(envelope, tiny, BUDGET_S)
+
+
+@pytest.mark.parametrize("budget_s", [1.0, 2.4])
+def test_a_budget_that_leaves_no_time_is_refused_before_the_clearance_is_spent(
+    house, tiny, budget_s
+) -> None:
+    with pytest.raises(UsageError, match="no time to train"):
+        house.start(house.envelope(tiny, budget_s), tiny, budget_s)
+    assert house.workspace.ledger.spent() == {}
+
+
+def test_a_start_in_the_future_is_refused(house, tiny) -> None:
+    with pytest.raises(UsageError, match="future"):
+        house.start(house.envelope(tiny, BUDGET_S), tiny, BUDGET_S, started_at=house.clock.now + 60)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"started_at": 1_764_500_401.0}, {"budget_s": 11.0}],
+    ids=["a later start", "another budget"],
+)
+def test_a_run_record_that_moves_the_deadline_is_refused(house, tiny, run, change) -> None:
+    envelope = house.envelope(tiny, BUDGET_S)
+    _stopped(house, tiny, envelope, at_step=10)
+    replace(RunRecord.read(run), **change).write(run)
+    with pytest.raises(Tampered, match="not what the ledger was told"):
+        house.start(envelope, tiny, BUDGET_S)
+
+
+def test_a_run_whose_record_is_gone_gets_no_second_budget(house, tiny, run) -> None:
+    envelope = house.envelope(tiny, BUDGET_S)
+    _stopped(house, tiny, envelope, at_step=10)
+    (run / "run.json").unlink()
+    with pytest.raises(Refused, match=r"clearance \(5\)"):
+        house.start(envelope, tiny, BUDGET_S, started_at=house.clock.now)
+
+
+def test_a_run_is_resumed_under_its_own_clearance_only(house, tiny, run) -> None:
+    _stopped(house, tiny, house.envelope(tiny, BUDGET_S), at_step=10)
+    with pytest.raises(Refused, match="another clearance"):
+        house.start(house.envelope(tiny, BUDGET_S), tiny, BUDGET_S)
+
+
+def _edited_receipt(run: Path) -> None:
+    path = run / "receipts.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"receipt":"', b'"receipt":"0', 1))
+
+
+def _no_receipts(run: Path) -> None:
+    (run / "receipts.jsonl").unlink()
+
+
+def _edited_weights(run: Path) -> None:
+    path = checkpoint.folder_of(run, checkpoint.latest_step(run)) / "weights.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+def _vouched_weights(run: Path) -> None:
+    """Edit the weights, and write their new digest into the receipts as well."""
+    _edited_weights(run)
+    folder = checkpoint.folder_of(run, checkpoint.latest_step(run))
+    from governance.canon import digest  # noqa: PLC0415
+
+    new = digest({name: file_sha256(folder / name) for name in checkpoint.FILES})
+    lines = _lines(run / "receipts.jsonl")
+    lines[-1]["checkpoint"] = new
+    (run / "receipts.jsonl").write_bytes(b"".join(canonical(line) + b"\n" for line in lines))
+
+
+def _other_run(run: Path) -> None:
+    replace(RunRecord.read(run), run="run-0").write(run)
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [_edited_receipt, _no_receipts, _edited_weights, _vouched_weights, _other_run],
+    ids=["receipt edited", "receipts gone", "weights edited", "weights and receipt", "other run"],
+)
+def test_what_was_altered_while_the_run_was_down_is_found(house, tiny, run, attack) -> None:
+    envelope = house.envelope(tiny, BUDGET_S)
+    _stopped(house, tiny, envelope, at_step=20)
+    attack(run)
+    with pytest.raises(Tampered):
+        house.start(envelope, tiny, BUDGET_S)
+    assert house.told("run.finished") == []

@@ -114,20 +114,14 @@ def _smooth(size_px: int, rng: np.random.Generator) -> Floats:
 def oracle(image: Image.Image) -> Scene:
     """Read the four attributes back by rules: border, nearest ink, middle, outline."""
     pixels = np.asarray(image.convert("RGB"), dtype=np.float64)
-    size_px, rim = pixels.shape[0], max(1, pixels.shape[0] // 16)
-    border = np.concatenate(
-        [
-            pixels[:rim],
-            pixels[-rim:],
-            pixels[:, :rim].swapaxes(0, 1),
-            pixels[:, -rim:].swapaxes(0, 1),
-        ]
-    )
-    ground = np.median(border.reshape(-1, 3), axis=0)
+    height_px, width_px, _ = pixels.shape
+    rim = max(1, height_px // 16)
+    edges = (pixels[:rim], pixels[-rim:], pixels[:, :rim], pixels[:, -rim:])
+    ground = np.median(np.concatenate([edge.reshape(-1, 3) for edge in edges]), axis=0)
     background = _nearest(ground, BACKGROUNDS)
     colour, alpha = _ink(pixels, ground)
-    y, x = (np.indices(alpha.shape) * alpha).sum(axis=(1, 2)) / max(alpha.sum(), 1e-9)
-    middle = np.array([x + 0.5, y + 0.5]) / size_px
+    y, x = (np.indices(alpha.shape) * alpha).sum(axis=(1, 2)) / max(alpha.sum(), 1e-9) + 0.5
+    middle = np.array([x / width_px, y / height_px])
     return Scene(colour, _outline(alpha), _nearest(middle, POSITIONS), background)
 
 
