@@ -44,6 +44,10 @@ def cli(context: click.Context, workspace: Path) -> None:
     "--as-of", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE",
     help="Judge by the rules in force on this day; today when not given.",
 )  # fmt: skip
+@click.option(
+    "--map", "mapped", multiple=True, metavar="COLUMN=WORD",
+    help="Read a column of the source as a word of ours, for example url_text=caption.",
+)  # fmt: skip
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_obj
@@ -52,6 +56,7 @@ def audit(
     sources: tuple[str, ...],
     packs: tuple[str, ...],
     as_of: datetime | None,
+    mapped: tuple[str, ...],
     *,
     workers: int,
     as_json: bool,
@@ -74,7 +79,13 @@ def audit(
     place = Workspace.at(workspace)
     with progress.shown() as bars:
         audited = workflow.audit(
-            place, sources, packs=packs, as_of=_day(as_of), bars=bars, workers=workers
+            place,
+            sources,
+            packs=packs,
+            as_of=_day(as_of),
+            bars=bars,
+            workers=workers,
+            mapping=_mapping(mapped),
         )
     if as_json:
         click.echo(report.audit_json(place, audited))
@@ -99,15 +110,16 @@ def train(
     hours: float | None,
     clearance: Path | None,
 ) -> None:
-    """Train on what the latest audit cleared; everything ends at or before the budget does.
+    """Train on what the latest audit cleared, to a wall-clock deadline.
 
-    A run that was cut off goes on from its last checkpoint, to its old deadline.
+    Everything, the export included, ends at or before the budget does. A run that
+    was cut off goes on from its last checkpoint, to its old deadline.
 
     \b
     Example:
         pramana train --preset micro --minutes 2
     """  # noqa: D301
-    from app import progress, workflow  # noqa: PLC0415  heavy
+    from app import progress, report, workflow  # noqa: PLC0415  heavy
     from governance.workspace import Workspace  # noqa: PLC0415  heavy
 
     if (minutes is None) == (hours is None):
@@ -120,6 +132,8 @@ def train(
             envelope=clearance.read_bytes() if clearance else None,
         )  # fmt: skip
     click.echo(f"run {folder.name}: {result.summary()}")
+    for line in report.scores(folder):
+        click.echo(line)
     click.echo(f"pipeline {folder / 'pipeline'} · samples {folder / 'samples.png'}")
     click.echo(f"next: pramana --workspace {workspace} card {folder.name} --out card/")
 
@@ -144,7 +158,7 @@ def review(workspace: Path, port: int | None) -> None:
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
 @click.pass_obj
 def card(workspace: Path, run: str, out: Path) -> None:
-    """Write the model card of RUN, and all its evidence, as a folder anybody can verify.
+    """Write the card and evidence of RUN as a folder anybody can verify.
 
     RUN is the beginning of a run's id, or `latest`.
 
@@ -166,7 +180,9 @@ def card(workspace: Path, run: str, out: Path) -> None:
     help="A trust.json you hold already; without it a bundle's own keys are used.",
 )  # fmt: skip
 def verify(target: Path, trust: Path | None) -> None:
-    """Verify TARGET, a bundle or a workspace: every digest, proof and signature anew.
+    """Verify TARGET, a bundle or a workspace, from its bytes.
+
+    Every digest, proof and signature is computed anew.
 
     \b
     Example:
@@ -196,7 +212,9 @@ def verify(target: Path, trust: Path | None) -> None:
 @click.option("--out", default="demo", show_default=True, type=click.Path(path_type=Path))
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), default=1.25, show_default=True)
 def demo(out: Path, minutes: float) -> None:
-    """Show the whole path on 2,000 scenes made here, with planted problems, in about four minutes.
+    """Show the whole path on scenes drawn here, in about four minutes.
+
+    2,000 scenes with planted problems are refused, mended, cleared and trained on.
 
     \b
     Example:
@@ -224,6 +242,14 @@ def main() -> None:
     except OSError as fault:
         click.echo(f"The system refused: {fault.strerror} ({fault.filename}).", err=True)
         sys.exit(1)
+
+
+def _mapping(given: tuple[str, ...]) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in given]
+    for column, sign, word in pairs:
+        if not (column and sign and word):
+            raise click.UsageError(f"--map takes COLUMN=WORD, not {column + sign + word!r}.")
+    return {column: word for column, _, word in pairs}
 
 
 def _day(given: datetime | None) -> date:

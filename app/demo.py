@@ -70,6 +70,8 @@ def show(out: Path, *, minutes: float) -> None:
             workspace, preset="micro", budget_s=60 * minutes, started_at=time.time(), bars=bars
         )
     console.print(f"run {folder.name}: {result.summary()}", markup=False)
+    for line in report.scores(folder):
+        console.print(line, markup=False)
 
     _step(console, "Write the card, and verify it as an outsider would")
     bundle = workflow.export_card(workspace, folder.name, out / "card")

@@ -6,6 +6,7 @@ Ids and names come from datasets: they are printed as text, without control char
 import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich import box
 from rich.console import Console
@@ -15,7 +16,7 @@ from rich.text import Text
 from app import view
 from app.workflow import Audited
 from governance.note import open_note
-from governance.records import RuleResult
+from governance.records import RuleResult, json_object
 from governance.workspace import Workspace
 
 COLOURS = {"green": "green", "orange": "yellow", "red": "red"}
@@ -75,6 +76,20 @@ def print_audit(console: Console, audited: Audited) -> None:
         markup=False,
     )
     console.print(_rules([rule for rule in decision.rules if rule.violations]))
+
+
+def scores(run: Path) -> list[str]:
+    """Return what the run's evaluation measured, a line a share; nothing where it asked nothing."""
+    path = run / "evaluation.json"
+    if not path.is_file():
+        return []
+    found = json_object(path.read_bytes(), "an evaluation")
+    return [
+        f"{name.replace('_', ' ')} right on {held['asked']} prompts no caption named: "
+        f"{held['share']:.2f} (95 % interval {held['low']:.2f} to {held['high']:.2f})"
+        for name, held in found.items()
+        if isinstance(held, dict) and {"asked", "share", "low", "high"} <= set(held)
+    ]
 
 
 def _rules(rules: Sequence[RuleResult]) -> Table:

@@ -5,10 +5,11 @@ governance permits, training obeys.
 """
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -57,6 +58,7 @@ def audit(
     as_of: date,
     bars: Bars,
     workers: int = 2,
+    mapping: Mapping[str, str] = MappingProxyType({}),
 ) -> Audited:
     """Seal, measure, conclude and decide. What each room raises passes through."""
     from audits import engine  # noqa: PLC0415  heavy
@@ -65,7 +67,9 @@ def audit(
     from policies.rules import load_pack  # noqa: PLC0415  heavy
 
     policies = [load_pack(name) for name in packs]  # a bad policy is told before an hour of work
-    snapshot = ingest(sources, snapshots=workspace.snapshots, progress=bars("reading", None))
+    snapshot = ingest(
+        sources, snapshots=workspace.snapshots, mapping=mapping, progress=bars("reading", None)
+    )
     ledger = workspace.ledger
     ledger.append("sealed", {"snapshot": snapshot.root, "samples": snapshot.samples})
 
