@@ -26,6 +26,7 @@ UNDECIDED_BITS = 16  # from this many such bits of 64 the hash says little
 SIDE_PX, TILES = 64, 8  # pictures are compared at 64 x 64, in 8 x 8 tiles
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 STRUCTURE = 0.05  # a tile that varies less than this, in deviations of its picture, is empty
+DARK = 8.0  # levels; below them there is little but noise
 UNSEEN = 0.15  # a residual below this, in deviations of the picture, is compression
 
 BAND_BITS, BANDS = 16, 4
@@ -111,6 +112,8 @@ class Agreement:
     """
 
     light_levels: float = 64.0  # of 255; the worst tile's mean difference in grey
+    dark_ratio: float = 2.75  # the same of the logarithm: a beard in a dark face is few levels
+    dark_residual: float = 0.45
     colour_levels: float = 20.0  # of 255; the worst tile's mean difference in colour
     least_ncc: float = 0.9  # normalised cross-correlation of grey, -1..1
     tile_residual: float = 0.6  # of the worst tile, in deviations of the picture
@@ -127,11 +130,24 @@ class Agreement:
         z, z_b = _standard(grey), _standard(grey_b)
         if (z * z_b).mean() < self.least_ncc:
             return False
-        residual = np.sqrt(np.square(_tiles(z - z_b)).mean(axis=(1, 3)))
-        drawn = (_tiles(z).std(axis=(1, 3)) + _tiles(z_b).std(axis=(1, 3))) / 2 > STRUCTURE
-        usual = float(np.median(residual[drawn])) if drawn.any() else 0.0
-        allowed = min(self.tile_residual, max(self.tile_ratio * usual, UNSEEN))
-        return bool(residual.max() <= allowed)
+        worst, usual = _residuals(z, z_b)
+        if worst > min(self.tile_residual, max(self.tile_ratio * usual, UNSEEN)):
+            return False
+        worst, usual = _residuals(_standard(_opened(grey)), _standard(_opened(grey_b)))
+        return worst <= max(self.dark_ratio * usual, self.dark_residual)
+
+
+def _opened(grey: Floats) -> Floats:
+    """Return grey with its dark part spread out: levels on a logarithmic scale, still 0 to 255."""
+    return np.asarray(255 * np.log1p(grey / DARK) / np.log1p(255 / DARK))
+
+
+def _residuals(z: Floats, z_b: Floats) -> tuple[float, float]:
+    """Return how far the worst tile differs and how far the usual one with something in it does."""
+    residual = np.sqrt(np.square(_tiles(z - z_b)).mean(axis=(1, 3)))
+    drawn = (_tiles(z).std(axis=(1, 3)) + _tiles(z_b).std(axis=(1, 3))) / 2 > STRUCTURE
+    usual = float(np.median(residual[drawn])) if drawn.any() else 0.0
+    return float(residual.max()), usual
 
 
 def _split(pixels: Pixels) -> tuple[Floats, Floats]:

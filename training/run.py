@@ -109,7 +109,7 @@ class Run:
         if step is None:
             return None
         told = [e.body for e in self.ledger.entries("run.checkpoint")]
-        if lines[-1:] and lines[-1].step == step and all(self._told(li) in told for li in lines):
+        if lines and all(self._told(line) in told for line in lines):
             self.ledger.append("run.resumed", {"run": self.record.run, "step": step})
             return checkpoint.load(
                 self.folder, step, recorded=lines[-1].checkpoint, config=self.config

@@ -25,12 +25,14 @@ def scene(seed, size=(200, 160)):
     return image
 
 
-def drawing(colour="orange", hand=(60, 20)):
-    """A flat drawing on white: a disc and a line, as a clock face has."""
+def drawing(colour="orange", hand=(60, 20), beard=None):
+    """A flat drawing on white: a disc and a line, as a clock face has; or a face with a beard."""
     image = Image.new("RGB", (72, 72), "white")
     draw = ImageDraw.Draw(image)
     draw.ellipse((6, 6, 66, 66), fill=colour, outline="black")
     draw.line((36, 36, *hand), fill="black", width=4)
+    if beard:
+        draw.chord((14, 20, 58, 62), 20, 160, fill=beard)
     return image
 
 
@@ -153,7 +155,7 @@ def with_detail(image):
 DIM = levels(scene(1), lambda p: p * 0.4)
 LOOSE = {
     "light_levels": math.inf, "colour_levels": math.inf, "least_ncc": -2.0,
-    "tile_residual": math.inf, "tile_ratio": math.inf,
+    "tile_residual": math.inf, "tile_ratio": math.inf, "dark_residual": math.inf,
 }  # fmt: skip
 GATES = {
     "light_levels": (DIM, levels(DIM, lambda p: p + 100)),
@@ -161,6 +163,7 @@ GATES = {
     "least_ncc": (scene(1), Image.blend(scene(1), scene(2), 0.5)),
     "tile_residual": (scene(1), Image.blend(scene(1), scene(2), 0.5)),
     "tile_ratio": (scene(1), with_detail(scene(1))),
+    "dark_residual": (drawing("#3b2a20"), drawing("#3b2a20", beard="#120b08")),
 }
 
 
@@ -191,4 +194,4 @@ def test_of_the_labelled_pairs_the_proposed_copies_agree_and_no_other_pair_does(
         agrees = Agreement().holds(one, other)
         found[pair["is_copy"]] += agrees and (near - far <= 8 or pair["is_copy"] == "0")
     assert found["0"] == 0
-    assert found["1"] >= 180  # 182 when this was written; mirrored and turned copies come later
+    assert found["1"] >= 170  # 175 when this was written; mirrored and turned copies come later

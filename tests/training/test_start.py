@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from safetensors.torch import load_file
 
 from governance.canon import canonical, file_sha256, parse_json
 from governance.clearance import Terms, issue
@@ -67,6 +68,16 @@ def test_a_run_ends_before_its_deadline_and_leaves_everything(finished) -> None:
     assert metrics[-1]["lr"] < 0.3 * config.optimiser.lr
     assert (run / "samples.png").is_file()
     assert not list(run.rglob(".*"))
+
+
+def test_the_average_is_what_is_exported(finished) -> None:
+    last = checkpoint.folder_of(finished.run, finished.result.steps)
+    average = load_file(last / "average.safetensors")
+    name = "transformer/diffusion_pytorch_model.safetensors"
+    exported = load_file(finished.run / "pipeline" / name)
+    assert all(tensor.equal(average[f"transformer.{key}"]) for key, tensor in exported.items())
+    weights = load_file(last / "weights.safetensors")
+    assert not all(tensor.equal(weights[f"transformer.{key}"]) for key, tensor in exported.items())
 
 
 def test_only_prompts_that_were_not_trained_on_are_judged(finished) -> None:
@@ -129,6 +140,18 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_deadline(house, tiny, run) -
     receipts = _lines(run / "receipts.jsonl")
     assert [line["samples"] for line in receipts] == [8 * line["step"] for line in receipts]
     assert receipts[-1]["receipt"] == result.receipt
+
+
+def test_a_late_resume_goes_on_from_the_rate_it_had(house, tiny, run) -> None:
+    envelope = house.envelope(tiny, BUDGET_S)
+    _stopped(house, tiny, envelope, at_step=20)
+    house.clock.now = RunRecord.read(run).started_at + 8.5
+    house.start(envelope, tiny, BUDGET_S)
+    rates = [line["lr"] for line in _lines(run / "metrics.jsonl")]
+    assert rates[19] == pytest.approx(tiny.optimiser.lr)
+    assert 0.8 * rates[19] < rates[20] <= rates[19]
+    assert rates[20:] == sorted(rates[20:], reverse=True)
+    assert rates[-1] < 0.3 * rates[19]
 
 
 def test_lines_of_steps_that_were_lost_are_dropped_on_resume(house, tiny, run) -> None:
@@ -329,10 +352,21 @@ def _other_run(run: Path) -> None:
     replace(RunRecord.read(run), run="run-0").write(run)
 
 
+def _last_receipt_dropped(run: Path) -> None:
+    lines = (run / "receipts.jsonl").read_bytes().splitlines(keepends=True)
+    (run / "receipts.jsonl").write_bytes(b"".join(lines[:-1]))
+
+
 @pytest.mark.parametrize(
     "attack",
-    [_edited_receipt, _no_receipts, _edited_weights, _vouched_weights, _other_run],
-    ids=["receipt edited", "receipts gone", "weights edited", "weights and receipt", "other run"],
+    [
+        _edited_receipt,
+        _no_receipts,
+        _last_receipt_dropped,
+        _edited_weights,
+        _vouched_weights,
+        _other_run,
+    ],
 )
 def test_what_was_altered_while_the_run_was_down_is_found(house, tiny, run, attack) -> None:
     envelope = house.envelope(tiny, BUDGET_S)
