@@ -204,5 +204,5 @@ def _same(row: Row, name: str) -> Row:
 
 
 def _recompressed(row: Row, name: str) -> Row:
-    data = _encoded(_image(row), "JPEG", quality=60)
+    data = _encoded(_image(row), "JPEG", quality=75)
     return replace(row, picture=data, file_name=f"{name}.jpg")

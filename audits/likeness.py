@@ -26,7 +26,7 @@ UNDECIDED_BITS = 16  # from this many such bits of 64 the hash says little
 SIDE_PX, TILES = 64, 8  # pictures are compared at 64 x 64, in 8 x 8 tiles
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 STRUCTURE = 0.05  # a tile that varies less than this, in deviations of its picture, is empty
-DARK = 8.0  # levels; below them there is little but noise
+DARK = 24.0  # levels; below them there is little but noise
 UNSEEN = 0.15  # a residual below this, in deviations of the picture, is compression
 
 BAND_BITS, BANDS = 16, 4
@@ -113,7 +113,7 @@ class Agreement:
 
     light_levels: float = 64.0  # of 255; the worst tile's mean difference in grey
     dark_ratio: float = 2.75  # the same of the logarithm: a beard in a dark face is few levels
-    dark_residual: float = 0.45
+    dark_residual: float = 0.4
     colour_levels: float = 20.0  # of 255; the worst tile's mean difference in colour
     least_ncc: float = 0.9  # normalised cross-correlation of grey, -1..1
     tile_residual: float = 0.6  # of the worst tile, in deviations of the picture

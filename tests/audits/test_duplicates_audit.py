@@ -188,7 +188,7 @@ def test_a_near_duplicate_was_compared_with_the_very_sample_it_points_to():
         return stream.getvalue()
 
     audit = DuplicatesAudit(near_bits=15)
-    middle, near, far = faded(0.0), faded(0.11), faded(0.22)
+    middle, near, far = faded(0.0), faded(0.08), faded(0.16)
     assert concluded([sample("a", middle), sample("b", near)], audit)[0]["b"][0] == "a"
     assert concluded([sample("b", near), sample("c", far)], audit)[0]["c"][0] == "b"
     assert concluded([sample("a", middle), sample("c", far)], audit)[0] == {}

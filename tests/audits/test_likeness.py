@@ -194,4 +194,4 @@ def test_of_the_labelled_pairs_the_proposed_copies_agree_and_no_other_pair_does(
         agrees = Agreement().holds(one, other)
         found[pair["is_copy"]] += agrees and (near - far <= 8 or pair["is_copy"] == "0")
     assert found["0"] == 0
-    assert found["1"] >= 170  # 175 when this was written; mirrored and turned copies come later
+    assert found["1"] >= 174  # 178 when this was written; mirrored and turned copies come later
