@@ -9,7 +9,7 @@ import warnings
 import zlib
 from dataclasses import dataclass
 
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from governance.canon import sha256
 
@@ -90,11 +90,12 @@ def _decoded(opened: Image.Image, data: bytes, longest_px: int | None) -> Pictur
     if longest_px is not None and mode in {"RGB", "L"}:
         opened.draft(mode, (longest_px, longest_px))
     opened.load()
-    image = _eight_bit(ImageOps.exif_transpose(opened))
+    turned = opened.getexif().get(ExifTags.Base.Orientation, 1) != 1
+    image = _eight_bit(ImageOps.exif_transpose(opened) if turned else opened)
     pixels = sha256(f"{width_px}x{height_px} {image.mode}".encode() + image.tobytes())
     image = _flattened(image)
     if longest_px is not None and max(image.size) > longest_px:
-        image.thumbnail((longest_px, longest_px), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        image.thumbnail((longest_px, longest_px), Image.Resampling.BOX)  # the mean over areas
     xmp = opened.info.get("xmp") or opened.info.get("XML:com.adobe.xmp") or b""
     return Picture(
         image=image,
@@ -119,6 +120,8 @@ def _eight_bit(image: Image.Image) -> Image.Image:
         image = image.point(lambda value: value * (1 / 257) + 0.5).convert("L")
     if image.mode == "F":
         image = image.point(lambda value: value * 1.0 + 0.0).convert("L")
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
     see_through = image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info
     return image.convert("RGBA" if see_through else "RGB")
 
