@@ -19,6 +19,7 @@ from rich.table import Table
 
 from app import planted, progress, report, workflow
 from app.planted import Problem
+from app.view import excluded
 from app.workflow import Audited
 from governance.canon import write_whole
 from governance.cards.bundle import verify_bundle
@@ -130,22 +131,24 @@ def _train_refused(console: Console, workspace: Workspace, minutes: float) -> No
 
 def _found(workspace: Workspace, audited: Audited, problems: tuple[Problem, ...]) -> Table:
     """Return a table of what was planted, and what became of it."""
-    from app.view import excluded  # noqa: PLC0415  beside its one use
-
-    rows = excluded(workspace, audited.decision).to_pylist()
     answered: dict[str, set[str]] = {}
-    for row in rows:
+    for row in excluded(workspace, audited.decision).to_pylist():
         answered.setdefault(row["rule"], set()).add(Path(row["id"]).name)
-    out = set().union(*answered.values()) if answered else set()
-    table = Table("planted", "rule", "planted", "out by it", "out", box=box.SIMPLE_HEAD)
+    rules = {rule.id: rule for rule in audited.decision.rules}
+    table = Table("", "planted", "rule that answers", "what became of it", box=box.SIMPLE_HEAD)
     for problem in problems:
-        files = set(problem.files)
-        by_rule = len(files & answered.get(problem.rule, set()))
-        table.add_row(
-            problem.name, problem.rule, str(len(files)), str(by_rule), str(len(files & out))
-        )
-    others = out - {name for problem in problems for name in problem.files}
-    table.add_row("nothing", "any", "-", "-", str(len(others)))
+        rule = rules[problem.rule]
+        taken = len(set(problem.files) & answered.get(rule.id, set()))
+        if rule.status == "not-in-force":
+            became = f"no rule until {rule.in_force_from}; counted already"
+        elif rule.remedy == "block":
+            became = "refused, then mended at the source"
+        else:
+            became = f"{taken} taken out by this rule"
+        table.add_row(str(len(problem.files)), problem.name, problem.rule, became)
+    planted_in = {name for problem in problems for name in problem.files}
+    others = set().union(*answered.values()) - planted_in
+    table.add_row("-", "nothing", "any", f"{len(others)} taken out all the same")
     return table
 
 
