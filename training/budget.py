@@ -50,7 +50,7 @@ class Reserve:
     step_s: float = 0.0
 
     def seconds(self) -> float:
-        """Return the time that training must leave over. Source: facts/trainer.md, section 5."""
+        """Return the time that training must leave over."""
         return SPREAD * self.finish_s + 2 * self.save_s + 3 * self.step_s + CLOSE_S
 
     def saw_save(self, seconds: float) -> Self:

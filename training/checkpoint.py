@@ -41,20 +41,27 @@ def save(run: Path, training: Training) -> str:
 
 
 def point(run: Path, step: int) -> None:
-    """Make a checkpoint the one to resume from, and forget all but the last two."""
+    """Make a checkpoint the one to resume from, and forget all but it and the one before.
+
+    What killed processes left behind is forgotten too: parts, and steps that were never told.
+    """
     write_whole(run / LATEST, folder_of(run, step).name.encode())
-    for folder in sorted((run / "checkpoints").glob("step-*"))[:-KEPT]:
-        shutil.rmtree(folder)
+    folders = list((run / "checkpoints").iterdir())
+    whole = sorted(_step_of(folder.name) or 0 for folder in folders)
+    kept = [folder_of(run, number) for number in whole if 0 < number <= step][-KEPT:]
+    for folder in folders:
+        if folder not in kept:
+            shutil.rmtree(folder)
 
 
 def latest_step(run: Path) -> int | None:
     """Return the step to resume from, or None before the first checkpoint. Raises Tampered."""
     if not (run / LATEST).is_file():
         return None
-    name = (run / LATEST).read_text()
-    if not name.removeprefix("step-").isdecimal():
+    step = _step_of((run / LATEST).read_text())
+    if step is None:
         raise Tampered(f"{LATEST} names no checkpoint; restore it.")
-    return int(name.removeprefix("step-"))
+    return step
 
 
 def load(run: Path, step: int, *, recorded: str, config: RunConfig) -> Training:
@@ -84,6 +91,11 @@ def load(run: Path, step: int, *, recorded: str, config: RunConfig) -> Training:
 def folder_of(run: Path, step: int) -> Path:
     """Return where the checkpoint of a step lies."""
     return run / "checkpoints" / f"step-{step:06d}"
+
+
+def _step_of(name: str) -> int | None:
+    digits = name.removeprefix("step-")
+    return int(digits) if digits != name and digits.isdecimal() else None
 
 
 def _flush(folder: Path) -> None:

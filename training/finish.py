@@ -52,9 +52,9 @@ class Finishing:
     def complete(self, model: Model) -> dict[str, str]:
         """Write `pipeline/`, `samples.png`, `evaluation.json`; return the pipeline's SHA-256s."""
         digests = export(model, self.config, self.folder / "pipeline")
-        scenes = unseen_scenes(
-            self.trained.captions, count=self.config.evaluation.prompts, seed=self.config.seed
-        )
+        cleared = self.trained.captions + self.heldout.captions
+        wanted, seed = self.config.evaluation.prompts, self.config.seed
+        scenes = unseen_scenes(cleared, count=wanted, seed=seed)
         prompts = [caption(scene) for scene in scenes] or self._told()
         images = list(self._drawn(model, prompts))
         save_grid(self.folder / "samples.png", images[:SHOWN])

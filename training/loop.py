@@ -85,6 +85,6 @@ def train(training: Training, around: Surroundings, reserve: Reserve) -> Reserve
         reserve = reserve.saw_step(now - began_at)
         if now - saved_at >= config.schedule.checkpoint_s:
             around.save(training)
-            saved_at = clock()
-            reserve = reserve.saw_save(saved_at - now)
+            reserve = reserve.saw_save(clock() - now)
+            now = saved_at = clock()
     return reserve

@@ -219,5 +219,5 @@ class Run:
             "receipt": counts.receipt,
         }
         self.ledger.append("run.finished", {**told, "result": sha256(data)})
-        replace(self.record, state=state).write(self.folder)
+        replace(RunRecord.read(self.folder) or self.record, state=state).write(self.folder)
         return result

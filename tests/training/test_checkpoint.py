@@ -109,7 +109,20 @@ def test_the_last_two_checkpoints_are_kept_and_the_pointer_names_the_last(
     assert names == ["step-000002", "step-000003"]
 
 
-@pytest.mark.parametrize("text", ["", "step-", "../../elsewhere", "step-1x"])
+def test_steps_that_were_never_told_are_forgotten_and_never_push_out_the_last(
+    tmp_path: Path, training, tiny
+) -> None:
+    for name in ("step-000007", "step-000008", "step-1000000", ".step-000009.part"):
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+    for _ in range(2):
+        _steps(training, tiny, 1)
+        checkpoint.save(tmp_path, training)
+        checkpoint.point(tmp_path, training.counts.step)
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["step-000001", "step-000002"]
+
+
+@pytest.mark.parametrize("text", ["", "step-", "1", "../../elsewhere", "step-1x"])
 def test_a_pointer_to_no_checkpoint_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "latest").write_text(text)
     with pytest.raises(Tampered):

@@ -59,7 +59,9 @@ def test_a_run_ends_before_its_deadline_and_leaves_everything(finished) -> None:
     assert result.steps > 20
     assert result.samples_seen == result.steps * config.batch_size
     assert Result(**parse_json((run / "result.json").read_bytes())) == result
-    assert RunRecord.read(run).state == "finished"
+    record = RunRecord.read(run)
+    assert record.state == "finished"
+    assert record.started_at < record.training_began_at < record.started_at + BUDGET_S
     assert "before the deadline" in result.summary()
     for name, expected in result.pipeline.items():
         assert file_sha256(run / "pipeline" / name) == expected

@@ -51,6 +51,9 @@ SHAPES: dict[str, Callable[[Floats, Floats], Floats]] = {
 TABLES: tuple[Mapping[str, object], ...] = (COLOURS, SHAPES, POSITIONS, BACKGROUNDS)
 RADIUS_SHARE = (0.17, 0.22)
 JITTER_SHARE = 0.03
+LIGHT_SHARE = 0.10  # slow changes of light; with the haze they keep renders from looking copied
+HAZE = 14.0  # of 255, slow as well
+GRAIN = 5.0  # of 255, from pixel to pixel
 TEMPLATE_PX = 16
 HALF = 0.5
 SPECK_SHARE = 0.2  # of the widest row: less than a cross's arm, more than noise
@@ -99,8 +102,8 @@ def render(scene: Scene, size_px: int, rng: np.random.Generator) -> Image.Image:
     ground, ink = np.array(BACKGROUNDS[scene.background]), np.array(COLOURS[scene.colour])
     picture = ground + alpha * (ink - ground)
     light, haze = _smooth(size_px, rng), _smooth(size_px, rng)
-    picture = picture * (1.0 + 0.10 * light) + 14.0 * haze
-    picture += rng.normal(0.0, 5.0, picture.shape)
+    picture = picture * (1.0 + LIGHT_SHARE * light) + HAZE * haze
+    picture += rng.normal(0.0, GRAIN, picture.shape)
     return Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8), "RGB")
 
 
