@@ -13,7 +13,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from governance.canon import Json, digest, file_sha256, parse_json, write_whole
 from governance.clearance import Terms, issue, read_clearance
@@ -142,7 +141,8 @@ def _keep_decision(
 ) -> Decision:
     """Write a decision and its tables, then say so in the ledger."""
     manifest = snapshot.manifest()
-    cleared = manifest.filter(pc.is_in(manifest["id"], judgement.cleared))
+    kept = set(judgement.cleared.to_pylist())
+    cleared = manifest.filter(pa.array(name in kept for name in manifest["id"].to_pylist()))
     for text in judgement.texts:
         workspace.store(text.data)
     decision = Decision(

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from audits.audit import LONGEST_PX, Audit, Batch, Columns
 from governance.canon import file_sha256
@@ -144,13 +143,14 @@ def _measured(samples: pa.Table, images: Sequence[bytes], audits: Sequence[Audit
 
 def _without_suspected(table: pa.Table) -> pa.Table:
     """Return the measures with nothing about a suspected sample but which one it is (CS-02)."""
-    if SUSPECTED not in table.column_names or not pc.any(table[SUSPECTED]).as_py():
+    suspected = table[SUSPECTED].to_pylist() if SUSPECTED in table.column_names else []
+    if not any(suspected):
         return table
-    for place, name in enumerate(table.column_names):
-        if name not in KEPT:
-            nothing = pa.scalar(None, table[name].type)
-            kept = pc.if_else(table[SUSPECTED], nothing, table[name])
-            table = table.set_column(place, name, kept)
+    for place, field in enumerate(table.schema):
+        if field.name not in KEPT:
+            values = zip(suspected, table[field.name].to_pylist(), strict=True)
+            kept = pa.array([None if out else value for out, value in values], field.type)
+            table = table.set_column(place, field, kept)
     return table
 
 

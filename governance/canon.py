@@ -114,7 +114,7 @@ def whole_file(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    _flush_folder(path.parent)
+    flush_folder(path.parent)
 
 
 def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
@@ -123,7 +123,8 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         stream.write(data)
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
+    """Make names that were written or renamed in a folder durable. Raises OSError."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -13,7 +13,7 @@ from pathlib import Path
 from safetensors.torch import load as read_tensors
 from safetensors.torch import save as tensor_bytes
 
-from governance.canon import canonical, digest, parse_json, sha256, write_whole
+from governance.canon import canonical, digest, flush_folder, parse_json, sha256, write_whole
 from governance.errors import EvidenceMissing, Tampered
 from training.config import RunConfig
 from training.state import Counts, Training
@@ -36,7 +36,7 @@ def save(run: Path, training: Training) -> str:
     for name, data in files.items():
         write_whole(part / name, data)
     os.replace(part, folder)  # noqa: PTH105  the folder appears whole
-    _flush(folder.parent)
+    flush_folder(folder.parent)
     return digest({name: sha256(data) for name, data in files.items()})
 
 
@@ -96,11 +96,3 @@ def folder_of(run: Path, step: int) -> Path:
 def _step_of(name: str) -> int | None:
     digits = name.removeprefix("step-")
     return int(digits) if digits != name and digits.isdecimal() else None
-
-
-def _flush(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

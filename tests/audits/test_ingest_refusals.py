@@ -1,49 +1,12 @@
-import io
-import json
 import os
-import tarfile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 from audits.ingest import ingest
 from governance.errors import UsageError
-
-
-def png(shade=0):
-    stream = io.BytesIO()
-    Image.new("RGB", (4, 4), (shade, 0, 0)).save(stream, "PNG")
-    return stream.getvalue()
-
-
-def folder_of(path, metadata, *, name="metadata.jsonl", pictures=("a.png", "b.png")):
-    path.mkdir(parents=True, exist_ok=True)
-    for shade, picture in enumerate(pictures):
-        (path / picture).parent.mkdir(parents=True, exist_ok=True)
-        (path / picture).write_bytes(png(shade))
-    if isinstance(metadata, list):
-        metadata = "".join(json.dumps(record) + "\n" for record in metadata)
-    (path / name).write_text(metadata, encoding="utf-8")
-    return path
-
-
-def parquet_of(path, count=3, **columns):
-    pictures = [png(shade) for shade in range(count)]
-    captions = [f"picture {place}" for place in range(count)]
-    table = pa.table({"image": pictures, "caption": captions, **columns})
-    pq.write_table(table, path)
-    return path
-
-
-def tar_of(path, members):
-    with tarfile.open(path, "w") as archive:
-        for name, data in members:
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-    return path
+from made import folder_of, parquet_of, png, tar_of
 
 
 def leaves(name):

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from functools import partial
 
 import duckdb
 import pyarrow as pa
@@ -9,29 +10,14 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from audits.audit import Batch
 from audits.engine import conclude, joined, measure, open_measures
 from audits.ingest import ingest
 from audits.licence import LicenceAudit, model_id
 from governance.images import decode
-from governance.snapshot import MANIFEST
+from made import batch_of, measured_by
 
 AUDIT = LicenceAudit()
-
-
-def batch_of(*records, pictures=None):
-    rows = [
-        {"attributes": "{}", **record, "id": str(place), "source": "set",
-         "extra": json.dumps(record.get("extra", {}))}
-        for place, record in enumerate(records)
-    ]  # fmt: skip
-    table = pa.Table.from_pylist(rows, schema=MANIFEST)
-    return Batch(table, tuple(pictures or [None] * len(rows)))
-
-
-def measured(*records, pictures=None):
-    columns = AUDIT.measure(batch_of(*records, pictures=pictures))
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+measured = partial(measured_by, AUDIT)
 
 
 def picture_with(xmp=b"", text=()):

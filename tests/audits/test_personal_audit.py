@@ -1,34 +1,20 @@
 import csv
 import io
 import json
+from functools import partial
 
 import duckdb
 import pyarrow as pa
 import pytest
 from PIL import Image
 
-from audits.audit import Batch
 from audits.identifiers import KIND_NAMES
 from audits.personal import PersonalAudit
 from governance.images import decode
-from governance.snapshot import MANIFEST
+from made import batch_of, measured_by
 
 AUDIT = PersonalAudit()
-
-
-def batch_of(*records, pictures=None):
-    rows = [
-        {"attributes": "{}", **record, "id": str(place), "source": "set",
-         "extra": json.dumps(record.get("extra", {}))}
-        for place, record in enumerate(records)
-    ]  # fmt: skip
-    table = pa.Table.from_pylist(rows, schema=MANIFEST)
-    return Batch(table, tuple(pictures or [None] * len(rows)))
-
-
-def measured(*records, pictures=None):
-    columns = AUDIT.measure(batch_of(*records, pictures=pictures))
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+measured = partial(measured_by, AUDIT)
 
 
 @pytest.mark.parametrize(
