@@ -210,7 +210,7 @@ def verify(target: Path, trust: Path | None) -> None:
 
 @cli.command()
 @click.option("--out", default="demo", show_default=True, type=click.Path(path_type=Path))
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), default=1.25, show_default=True)
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), default=1.5, show_default=True)
 def demo(out: Path, minutes: float) -> None:
     """Show the whole path on scenes drawn here, in about four minutes.
 

@@ -7,6 +7,7 @@ Does not see: real photographs. A model that learns coloured shapes in a minute 
 not its quality on anything else.
 """
 
+import os
 import shutil
 import sys
 import time
@@ -84,7 +85,7 @@ def show(out: Path, *, minutes: float) -> None:
     console.print(f"\nDone in {time.monotonic() - began:.0f} s. Look at:", style="bold")
     console.print(f"  {folder / 'samples.png'}\n  {bundle / 'README.md'}", markup=False)
     console.print("Try next:", style="bold")
-    command = Path(sys.argv[0]).name if Path(sys.argv[0]).name == "pramana" else "pramana"
+    command = "pramana" if shutil.which("pramana") else os.path.relpath(sys.argv[0])
     for line in (
         f"{command} --workspace {out} review",
         f"{command} verify {bundle}",

@@ -64,6 +64,7 @@ class OptimiserConfig:
     """AdamW, gradient clipping, and the moving average of the weights."""
 
     lr: float
+    text_lr_share: float
     beta1: float
     beta2: float
     weight_decay: float

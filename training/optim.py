@@ -10,22 +10,27 @@ from torch import Tensor, nn
 
 from training.config import OptimiserConfig
 
+TEXT = "text."  # how the names of its parameters begin
 MATRIX = 2  # dimensions; only matrices decay
 
 
 def make_optimiser(
     parameters: Iterable[tuple[str, nn.Parameter]], config: OptimiserConfig
 ) -> torch.optim.AdamW:
-    """Return AdamW with weight decay on matrices only."""
-    matrices: list[nn.Parameter] = []
-    others: list[nn.Parameter] = []
-    for _, parameter in parameters:
-        (matrices if parameter.ndim >= MATRIX else others).append(parameter)
-    groups = [
-        {"params": matrices, "weight_decay": config.weight_decay},
-        {"params": others, "weight_decay": 0.0},
+    """Return AdamW: only matrices decay, and the text encoder learns at its share of the rate."""
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in parameters:
+        key = (name.startswith(TEXT), parameter.ndim >= MATRIX)
+        groups.setdefault(key, []).append(parameter)
+    described = [
+        {
+            "params": members,
+            "weight_decay": config.weight_decay if matrix else 0.0,
+            "rate_share": config.text_lr_share if text else 1.0,
+        }
+        for (text, matrix), members in groups.items()
     ]
-    return torch.optim.AdamW(groups, config.lr, (config.beta1, config.beta2), fused=True)
+    return torch.optim.AdamW(described, config.lr, (config.beta1, config.beta2), fused=True)
 
 
 def step(optimiser: torch.optim.Optimizer, config: OptimiserConfig, *, lr_share: float) -> Tensor:
@@ -33,7 +38,7 @@ def step(optimiser: torch.optim.Optimizer, config: OptimiserConfig, *, lr_share:
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     norm = nn.utils.clip_grad_norm_(parameters, config.clip_norm)
     for group in optimiser.param_groups:
-        group["lr"] = config.lr * lr_share
+        group["lr"] = config.lr * lr_share * group["rate_share"]
     optimiser.step()
     return norm
 
