@@ -37,17 +37,26 @@ def shown() -> Iterator[Bars]:
             console=console,
         ) as progress:
             yield lambda what, total: _drawn(progress, what, total)
+            _end_uncounted(progress)
     else:
         yield _told
 
 
 def _drawn(progress: Progress, what: str, total: int | None) -> Bar:
+    _end_uncounted(progress)
     task = progress.add_task(what, total=total)
 
     def advance(count: int) -> None:
         progress.advance(task, count)
 
     return advance
+
+
+def _end_uncounted(progress: Progress) -> None:
+    """Fill the bars whose end nobody knew: the next stage begins when they are done."""
+    for task in progress.tasks:
+        if task.total is None:
+            progress.update(task.id, total=max(task.completed, 1), completed=max(task.completed, 1))
 
 
 def _told(what: str, total: int | None) -> Bar:

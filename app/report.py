@@ -75,7 +75,8 @@ def print_audit(console: Console, audited: Audited) -> None:
         highlight=False,
         markup=False,
     )
-    console.print(_rules([rule for rule in decision.rules if rule.violations]))
+    if violated := [rule for rule in decision.rules if rule.violations]:
+        console.print(_rules(violated))
 
 
 def scores(run: Path) -> list[str]:
