@@ -89,13 +89,13 @@ def verify_workspace(workspace: Workspace) -> list[Check]:
     checks = [checked("ledger: every entry under a signed checkpoint", workspace.ledger.verify)]
     if checks[0].status:
         return checks  # nothing that a broken ledger says is worth checking
-    for entry in workspace.ledger.entries("decided"):
-        name = str(entry.body["decision"])
+    for name in _named(workspace, "decided", "decision"):
         label = f"decision {name[:12]}: manifest, measures, findings, policies, cleared samples"
         checks.append(checked(label, partial(_decision, workspace, name)))
-    for entry in workspace.ledger.entries("sealed"):
-        root = str(entry.body["snapshot"])
-        checks.append(checked(f"snapshot {root[:12]}: shards", partial(_shards, workspace, root)))
+    checks += [
+        checked(f"snapshot {root[:12]}: shards", partial(_shards, workspace, root))
+        for root in _named(workspace, "sealed", "snapshot")
+    ]
     for folder in sorted(workspace.runs.glob("*")):
         label = f"run {folder.name}: clearance, receipts, files"
         checks.append(checked(label, partial(_run, workspace, folder)))
@@ -128,6 +128,11 @@ def check_run(locate: Callable[[str], Path], trust: Trust, finished: str) -> Non
             raise EvidenceMissing(f"The run's file {name} is gone; restore it.")
         if file_sha256(locate(name)) != expected:
             raise Tampered(f"The run's file {name} was altered after the run ended; restore it.")
+
+
+def _named(workspace: Workspace, kind: str, field: str) -> list[str]:
+    """Return what the acts of a kind name in a field, each once, in order."""
+    return list(dict.fromkeys(str(e.body[field]) for e in workspace.ledger.entries(kind)))
 
 
 def _decision(workspace: Workspace, name: str) -> None:
