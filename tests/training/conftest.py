@@ -108,7 +108,8 @@ class Finished:
 def scene_rows(count: int, *, seed: int = 7, side_px: int = 40) -> list[tuple[Scene, bytes]]:
     """Return scenes and their PNG bytes; the last 64 combinations never occur."""
     rng = np.random.default_rng(seed)
-    seen = [every_scene()[i] for i in np.random.default_rng(0).permutation(480)[:-64]]
+    scenes = every_scene()
+    seen = [scenes[i] for i in np.random.default_rng(0).permutation(480)[:-64]]
     rows = []
     for number in range(count):
         scene, stream = seen[number % len(seen)], io.BytesIO()

@@ -156,16 +156,21 @@ def test_settling_makes_the_average_the_weights(training, tiny) -> None:
     assert all(torch.equal(parameter.detach(), average) for parameter, average in pairs)
 
 
-def test_only_matrices_decay_and_the_rate_is_a_share_of_the_peak(training, tiny) -> None:
-    matrices, others = training.optimiser.param_groups
-    assert all(parameter.ndim >= 2 for parameter in matrices["params"])
-    assert all(parameter.ndim < 2 for parameter in others["params"])
-    assert (matrices["weight_decay"], others["weight_decay"]) == (0.01, 0.0)
+def test_only_matrices_decay_and_the_text_encoder_learns_at_its_own_rate(training, tiny) -> None:
+    groups = training.optimiser.param_groups
+    for group in groups:
+        decays = group["weight_decay"] > 0
+        assert all((parameter.ndim >= 2) == decays for parameter in group["params"])
+    assert {group["weight_decay"] for group in groups} == {0.01, 0.0}
     for parameter in training.parameters():
         parameter.grad = torch.ones_like(parameter)
     norm = optim.step(training.optimiser, tiny.optimiser, lr_share=0.25)
     assert float(norm) == pytest.approx(training.model.parameter_count() ** 0.5, rel=1e-4)
-    assert matrices["lr"] == pytest.approx(0.25 * tiny.optimiser.lr)
+    text = {id(parameter) for parameter in training.model.text_encoder.parameters()}
+    for group in groups:
+        share = 0.1 if id(group["params"][0]) in text else 1.0
+        assert group["lr"] == pytest.approx(0.25 * share * tiny.optimiser.lr)
+    assert sum(len(group["params"]) for group in groups) == len(training.parameters())
 
 
 @pytest.mark.parametrize(

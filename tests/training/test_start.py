@@ -281,7 +281,7 @@ def test_a_clearance_for_another_kind_of_host_is_refused(house, tiny, run) -> No
         house.start(envelope, tiny, BUDGET_S)
 
 
-@pytest.mark.parametrize("budget_s", [1.0, 2.4])
+@pytest.mark.parametrize("budget_s", [1.0, 2.1])
 def test_a_budget_that_leaves_no_time_is_refused_before_the_clearance_is_spent(
     house, tiny, budget_s
 ) -> None:
