@@ -62,18 +62,19 @@ def audit(
     """Seal, measure, conclude and decide. What each room raises passes through."""
     from audits import engine  # noqa: PLC0415  heavy
     from audits.ingest import ingest  # noqa: PLC0415  heavy
-    from audits.registry import AUDITS  # noqa: PLC0415  heavy
+    from audits.registry import audits_of  # noqa: PLC0415  heavy
     from policies.rules import load_pack  # noqa: PLC0415  heavy
 
     policies = [load_pack(name) for name in packs]  # a bad policy is told before an hour of work
+    audits = audits_of(workspace.declared().audits, folder=workspace.folder)
     snapshot = ingest(
         sources, snapshots=workspace.snapshots, mapping=mapping, progress=bars("reading", None)
     )
     ledger = workspace.ledger
     ledger.append("sealed", {"snapshot": snapshot.root, "samples": snapshot.samples})
 
-    code = engine.audit_code_digest(AUDITS)
-    settings = digest({"audits": engine.audits_digest(AUDITS), "code": code})
+    code = engine.audit_code_digest(audits)
+    settings = digest({"audits": engine.audits_digest(audits), "code": code})
     named: dict[str, Json] = {"snapshot": snapshot.root, "audits": settings}
     folder = workspace.measures(snapshot.root, settings)
 
@@ -82,7 +83,7 @@ def audit(
 
     measured = engine.measure(
         snapshot,
-        AUDITS,
+        audits,
         folder=folder,
         recorded=workspace.recorded_parts(snapshot.root, settings),
         record=record,
@@ -92,7 +93,7 @@ def audit(
     measures = engine.open_measures(folder, recorded=measured.parts, snapshot=snapshot)
 
     done = bars("concluding", None)
-    conclusions = engine.conclude(snapshot, AUDITS, measures)
+    conclusions = engine.conclude(snapshot, audits, measures)
     samples = engine.joined(snapshot.manifest(), measures, conclusions)
     findings, judgement = _judged(samples, conclusions, policies, as_of=as_of)
     done(1)

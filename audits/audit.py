@@ -26,10 +26,11 @@ Z_95 = 1.959963984540054  # two-sided 95 % of the normal distribution
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Samples as manifest rows, and each one's picture, or None where it could not be decoded."""
+    """Samples as manifest rows; each one's picture, None where it is none; its encoded bytes."""
 
     samples: pa.Table
     pictures: tuple[Picture | None, ...]
+    images: tuple[bytes, ...]
 
     def text(self, column: str) -> list[str]:
         """Return a text column of the manifest, with '' where nothing is said."""
@@ -60,7 +61,11 @@ class Audit(Protocol):
         ...
 
     def conclude(self, measures: duckdb.DuckDBPyConnection, pictures: Pictures) -> Conclusion:
-        """Return findings by SQL over the view `measures`: manifest, engine and audit columns."""
+        """Return findings by SQL over the view `measures`.
+
+        The view has the columns of manifest, engine and every audit, and the relations of the
+        audits that concluded before this one.
+        """
         ...
 
 

@@ -40,10 +40,11 @@ def stated(caption: str, terms: Lexicon) -> list[str]:
 
 @functools.cache
 def lexicon(name: str) -> Lexicon:
-    """Return a lexicon of `terms.yaml`. Raises KeyError where there is none."""
-    text = Path(__file__).with_name("terms.yaml").read_text(encoding="utf-8")
+    """Return a lexicon of `lexicons/`. Raises FileNotFoundError where there is none."""
+    path = Path(__file__).with_name("lexicons") / f"{name}.yaml"
+    text = path.read_text(encoding="utf-8")
     found: dict[str, tuple[str, ...]] = {}
-    for axis, values in as_object(parse_yaml(text), "the terms")[name].items():
+    for axis, values in as_object(parse_yaml(text), "the terms").items():
         for value, terms in values.items():
             for term in terms:
                 folded = " ".join(words(term))

@@ -189,15 +189,16 @@ def conclude(
         Tampered: a picture an audit asked for has other bytes than were sealed.
     """
     manifest = snapshot.manifest()
+    pictures = pictures_of(snapshot, manifest)
     absent = sorted(set(promised(audits).names) - set(measures.column_names))
     if absent:
         raise EvidenceMissing(f"The measures lack {', '.join(absent)}; audit again.")
     connection = duckdb.connect()
-    concluded = []
+    concluded: list[tuple[str, Conclusion]] = []
     try:
-        connection.register("measures", joined(manifest, measures))
         for audit in audits:
-            conclusion = audit.conclude(connection, pictures_of(snapshot, manifest))
+            connection.register("measures", joined(manifest, measures, concluded))
+            conclusion = audit.conclude(connection, pictures)
             _check_relations(audit, conclusion, manifest)
             concluded.append((audit.name, conclusion))
     finally:

@@ -1,7 +1,11 @@
 """The audits, in the order their columns stand and their findings print.
 
-Adding an audit is adding it here. Does not see: what any of them measures.
+Duplicates come first: what they relate is there when the others conclude. Adding an audit is adding
+it here. Does not see: what any of them measures.
 """
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from audits.audit import Audit
 from audits.bias import BiasAudit
@@ -11,13 +15,40 @@ from audits.locality import LocalityAudit
 from audits.nsfw import NsfwAudit
 from audits.personal import PersonalAudit
 from audits.quality import QualityAudit
+from governance.canon import Json
+from governance.errors import UsageError
 
 AUDITS: tuple[Audit, ...] = (
+    DuplicatesAudit(),
     LicenceAudit(),
     NsfwAudit(),
-    DuplicatesAudit(),
     BiasAudit(),
     PersonalAudit(),
     LocalityAudit(),
     QualityAudit(),
 )
+
+# Who can be set by a table [audits.NAME] of pramana.toml: its name, and what reads the table.
+Reader = Callable[[Mapping[str, Json], Path], Audit]
+SETTABLE: Mapping[str, Reader] = {}
+
+
+def audits_of(tables: Mapping[str, Mapping[str, Json]], *, folder: Path) -> tuple[Audit, ...]:
+    """Return the audits with the operator's settings.
+
+    Args:
+        tables: settings by the name of an audit.
+        folder: where relative paths in them begin.
+
+    Raises:
+        UsageError: an audit is not known or has no such setting. What the audits raise passes.
+    """
+    if unknown := sorted(set(tables) - set(SETTABLE)):
+        raise UsageError(
+            f"pramana.toml sets [audits.{unknown[0][:40]}]; audits with settings are "
+            f"{', '.join(sorted(SETTABLE)) or 'none'}."
+        )
+    return tuple(
+        SETTABLE[audit.name](tables[audit.name], folder) if audit.name in tables else audit
+        for audit in AUDITS
+    )

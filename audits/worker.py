@@ -41,7 +41,7 @@ ENGINE = pa.schema(
     ]
 )
 SUSPECTED = "suspected"
-KEPT = ("id", "sha256", SUSPECTED)  # of a suspected sample; its detector and rule are the audit's
+KEPT = ("id", "sha256", SUSPECTED, "suspected_by")  # of a suspected sample: which one, which rule
 OF_PICTURE = ENGINE.names[4:]  # facts that are fields of a decoded picture
 
 
@@ -134,7 +134,7 @@ def _measured(samples: pa.Table, images: Sequence[bytes], audits: Sequence[Audit
         **{n: [None if p is None else getattr(p, n) for p in pictures] for n in OF_PICTURE},
     }
     names, arrays = list(ENGINE.names), held("engine", ENGINE, facts, count=samples.num_rows)
-    batch = Batch(samples, pictures)
+    batch = Batch(samples, pictures, tuple(images))
     for audit in audits:
         names += audit.columns.names
         arrays += held(audit.name, audit.columns, audit.measure(batch), count=samples.num_rows)

@@ -6,7 +6,7 @@ here decides anything; it only knows places.
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Self
 
@@ -26,21 +26,34 @@ NO_CONFIG = """\
 # are then violated.
 operator = ""         # who answers for the data
 contact = ""          # where a person can write to
+legal_contact = ""    # who takes a suspected item to the authorities
 country = ""          # ISO 3166-1 alpha-2 of the operator, for example IN
 storage_region = ""   # where this folder lies, for example IN or aws:ap-south-1
 compute_region = ""   # where training runs
+
+# Settings of single audits stand in tables of their own, [audits.locality] for one; see docs/.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
-    """What `pramana.toml` says. Empty text means that nothing was declared."""
+    """What `pramana.toml` says. Empty text means that nothing was declared.
+
+    `audits` holds the tables `[audits.NAME]`, which the audit of that name reads.
+    """
 
     operator: str = ""
     contact: str = ""
+    legal_contact: str = ""
     country: str = ""
     storage_region: str = ""
     compute_region: str = ""
+    audits: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> dict[str, Json]:
+        """What may be shown to anybody: all but the settings of audits, which name local files."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "audits"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +104,16 @@ class Workspace:
             found = tomllib.loads(path.read_text())
         except tomllib.TOMLDecodeError as fault:
             raise UsageError(f"{CONFIG_FILE} is not TOML: {fault}.") from None
-        known = {field.name for field in fields(Declared)}
+        known = sorted(Declared().facts)
+        tables = found.get("audits", {})
         for key, value in found.items():
-            if key not in known or not isinstance(value, str):
+            if key != "audits" and (key not in known or not isinstance(value, str)):
                 raise UsageError(
-                    f"{CONFIG_FILE} has {key!r}; known are {', '.join(sorted(known))}, each a text."
+                    f"{CONFIG_FILE} has {key!r}; known are {', '.join(known)}, each a text, and "
+                    "tables [audits.NAME]."
                 )
+        if not isinstance(tables, dict) or not all(isinstance(t, dict) for t in tables.values()):
+            raise UsageError(f"{CONFIG_FILE} has `audits`, which holds tables [audits.NAME] only.")
         return Declared(**found)
 
     def measures(self, snapshot: str, audits: str) -> Path:

@@ -5,7 +5,7 @@ again by whoever holds the bundle and compared byte for byte.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Self
 
@@ -93,7 +93,7 @@ def collect(workspace: Workspace, run: Path) -> Evidence:
     decision = workspace.decision(clearance.decision)
     files[DECISION_FILE] = canonical(decision.to_json())
     files[FINDINGS_FILE] = workspace.load(decision.findings, "the findings")
-    files[DECLARED_FILE] = canonical(asdict(workspace.declared()))
+    files[DECLARED_FILE] = canonical(workspace.declared().facts)
     for policy in decision.policies:
         files[policy_file(policy)] = workspace.load(policy.sha256, policy.id)
     return Evidence(files)

@@ -46,17 +46,17 @@ def tar_of(path, members):
     return path
 
 
-def batch_of(*records, pictures=None):
+def batch_of(*records, pictures=None, images=None):
     rows = [
         {"attributes": "{}", **record, "id": str(place), "source": "set",
          "extra": json.dumps(record.get("extra", {}))}
         for place, record in enumerate(records)
     ]  # fmt: skip
     table = pa.Table.from_pylist(rows, schema=MANIFEST)
-    return Batch(table, tuple(pictures or [None] * len(rows)))
+    return Batch(table, tuple(pictures or [None] * len(rows)), tuple(images or [b""] * len(rows)))
 
 
-def measured_by(audit, *records, pictures=None):
+def measured_by(audit, *records, pictures=None, images=None):
     """Measure records with one audit; return a row a record."""
-    columns = audit.measure(batch_of(*records, pictures=pictures))
+    columns = audit.measure(batch_of(*records, pictures=pictures, images=images))
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

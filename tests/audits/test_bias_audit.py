@@ -29,7 +29,7 @@ def measured(rows):
         }
     )
     audit = BiasAudit()
-    columns = audit.measure(Batch(manifest, (None,) * len(rows)))
+    columns = audit.measure(Batch(manifest, (None,) * len(rows), (b"",) * len(rows)))
     for field in audit.columns:
         manifest = manifest.append_column(field, pa.array(columns[field.name], field.type))
     return manifest

@@ -68,7 +68,9 @@ def measured(audit, samples):
                 "suspected": given.get("suspected", False),
             }
         )
-    columns = audit.measure(Batch(pa.table({"id": [r["id"] for r in rows]}), tuple(thumbnails)))
+    columns = audit.measure(
+        Batch(pa.table({"id": [r["id"] for r in rows]}), tuple(thumbnails), (b"",) * len(rows))
+    )
     for name, values in columns.items():
         rows = [row | {name: value} for row, value in zip(rows, values, strict=True)]
     shown = {r["id"]: t and np.asarray(t.image) for r, t in zip(rows, thumbnails, strict=True)}

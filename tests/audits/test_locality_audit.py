@@ -33,7 +33,7 @@ def test_a_region_has_one_spelling(declared, region):
 def findings_of(*regions):
     rows = [{"id": f"{place:03}", "region": region} for place, region in enumerate(regions)]
     samples = pa.Table.from_pylist(rows, schema=MANIFEST)
-    columns = AUDIT.measure(Batch(samples, (None,) * len(rows)))
+    columns = AUDIT.measure(Batch(samples, (None,) * len(rows), (b"",) * len(rows)))
     measured = pa.array(columns["storage_region"], pa.string())
     with duckdb.connect() as measures:
         measures.register("measures", samples.append_column("storage_region", measured))

@@ -46,7 +46,7 @@ def measured(rows, **settings):
     """Measure (caption, image or None) rows; return one mapping a sample."""
     manifest = pa.table({"caption": pa.array([caption for caption, _ in rows], pa.string())})
     pictures = tuple(image and picture(image) for _, image in rows)
-    columns = NsfwAudit(**settings).measure(Batch(manifest, pictures))
+    columns = NsfwAudit(**settings).measure(Batch(manifest, pictures, (b"",) * len(pictures)))
     assert list(columns) == NsfwAudit.columns.names
     for field in NsfwAudit.columns:
         pa.array(columns[field.name], field.type)  # each value is of the promised type

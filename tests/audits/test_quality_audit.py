@@ -52,7 +52,7 @@ def concluded(rows, audit=None, schema=MEASURES):
 
 def test_captions_are_counted_in_characters_without_blanks_at_their_ends():
     captions = pa.table({"caption": ["  a cat ", None, "", "नमस्ते"]})
-    columns = QualityAudit().measure(Batch(captions, (None,) * 4))
+    columns = QualityAudit().measure(Batch(captions, (None,) * 4, (b"",) * 4))
     assert columns == {"caption_chars": [5, 0, 0, 6]}
 
 
