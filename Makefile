@@ -5,7 +5,7 @@ READY := .venv/.ready
 export HF_HUB_OFFLINE := 1
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test check lint fix bench app
+.PHONY: demo test check lint fix bench answers app
 
 demo: $(READY) ; $(BIN)/pramana demo
 test: $(READY) ; $(BIN)/pytest -n 2 --dist loadgroup
@@ -13,6 +13,7 @@ check: lint test
 lint: $(READY) ; $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/pyright && $(BIN)/lint-imports
 fix: $(READY) ; $(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 bench: $(READY) ; $(BIN)/python benchmarks/audit.py
+answers: $(READY) ; for f in benchmarks/*_answers.py; do $(BIN)/python $$f || exit; done
 app: $(READY) ; $(BIN)/pramana review
 
 $(READY): pyproject.toml constraints.txt

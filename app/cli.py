@@ -8,10 +8,14 @@ import sys
 import time
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from governance.errors import PramanaError
+
+if TYPE_CHECKING:
+    from governance.cases import Outcome
 
 BLOCKED = 3  # the exit status of an audit whose verdict is block, as of every refusal
 
@@ -34,6 +38,19 @@ def cli(context: click.Context, workspace: Path) -> None:
     context.obj = workspace
 
 
+def _explain(context: click.Context, _: click.Parameter, name: str | None) -> None:
+    """Print how a finding was come by, and end."""
+    if name is None:
+        return
+    from rich.console import Console  # noqa: PLC0415  heavy
+
+    from app.report import print_explained  # noqa: PLC0415  heavy
+    from governance.workspace import Workspace  # noqa: PLC0415  heavy
+
+    print_explained(Console(), Workspace.at(context.obj), name)
+    context.exit()
+
+
 @cli.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option(
@@ -50,6 +67,14 @@ def cli(context: click.Context, workspace: Path) -> None:
 )  # fmt: skip
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.option(
+    "--reports", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER",
+    help="Also write attribution, licences by source, hash table and data docs to a new folder.",
+)  # fmt: skip
+@click.option(
+    "--explain", metavar="FINDING", is_eager=True, expose_value=False, callback=_explain,
+    help="Say how a finding of the latest audit was come by, and exit; needs no SOURCE.",
+)  # fmt: skip
 @click.pass_obj
 def audit(
     workspace: Path,
@@ -60,6 +85,7 @@ def audit(
     *,
     workers: int,
     as_json: bool,
+    reports: Path | None,
 ) -> None:
     """Audit SOURCEs as one dataset and hold what is found against policies.
 
@@ -70,10 +96,11 @@ def audit(
     Examples:
         pramana audit photos/ --policy commercial --policy dpdp
         pramana audit a.parquet b.parquet --policy dpdp --as-of 2027-06-01 --json
+        pramana audit --explain "licence/no licence"
     """  # noqa: D301  \b is click's mark
     from rich.console import Console  # noqa: PLC0415  heavy
 
-    from app import progress, report, workflow  # noqa: PLC0415  heavy
+    from app import cases, progress, report, workflow  # noqa: PLC0415  heavy
     from governance.workspace import Workspace  # noqa: PLC0415  heavy
 
     place = Workspace.at(workspace)
@@ -87,10 +114,16 @@ def audit(
             workers=workers,
             mapping=_mapping(mapped),
         )
+    if reports:
+        from app.reports import write_reports  # noqa: PLC0415  heavy
+
+        write_reports(reports, audited)
     if as_json:
         click.echo(report.audit_json(place, audited))
     else:
         report.print_audit(Console(), audited)
+    for line in cases.open_notice(place):
+        click.echo(line, err=True)
     sys.exit(BLOCKED if audited.decision.verdict == "block" else 0)
 
 
@@ -171,6 +204,53 @@ def card(workspace: Path, run: str, out: Path) -> None:
 
     folder = workflow.export_card(Workspace.at(workspace), run, out)
     click.echo(f"card {folder / 'README.md'}\nverify it: pramana verify {folder}")
+
+
+@cli.group()
+def case() -> None:
+    """List cases of suspected samples, or close one."""
+
+
+@case.command("list")
+@click.pass_obj
+def list_cases(workspace: Path) -> None:
+    """List each case, and say where an open one is reported.
+
+    \b
+    Example:
+        pramana case list
+    """  # noqa: D301
+    from app import cases  # noqa: PLC0415  heavy
+    from governance.workspace import Workspace  # noqa: PLC0415  heavy
+
+    for line in cases.case_lines(Workspace.at(workspace)):
+        click.echo(line)
+
+
+@case.command("close")
+@click.argument("sha256")
+@click.option("--reference", required=True, help="Of the report, or of why none was owed.")
+@click.option("--by", required=True, help="Who closes it.")
+@click.option(
+    "--outcome", type=click.Choice(["reported", "not-reportable"]), default="reported",
+    show_default=True,
+)  # fmt: skip
+@click.pass_obj
+def close_case(workspace: Path, sha256: str, reference: str, by: str, outcome: "Outcome") -> None:
+    """Close the case of the image whose SHA-256 begins so. The sample stays excluded for ever.
+
+    Nothing is reported by this command, and nothing is deleted.
+
+    \b
+    Example:
+        pramana case close 9f86d081884c --reference "NCRP 2311260012" --by "A. Rao"
+    """  # noqa: D301
+    from governance import cases  # noqa: PLC0415  heavy
+    from governance.workspace import Workspace  # noqa: PLC0415  heavy
+
+    ledger = Workspace.at(workspace).ledger
+    for found in cases.close_case(ledger, sha256, reference=reference, by=by, outcome=outcome):
+        click.echo(f"closed {found.sha256[:12]} ({found.rule}); audit again to open the gate")
 
 
 @cli.command()

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app import view
+from app import found, view
 from app.workflow import Audited
 from governance.note import open_note
 from governance.records import RuleResult, json_object
@@ -77,6 +77,42 @@ def print_audit(console: Console, audited: Audited) -> None:
     )
     if violated := [rule for rule in decision.rules if rule.violations]:
         console.print(_rules(violated))
+    if told := found.headlines(audited.findings):
+        console.print(_findings(told))
+        console.print(
+            f'{len(audited.findings):,} findings in all; pramana audit --explain "{told[0].key}" '
+            "says how one was come by.",
+            style="dim",
+            highlight=False,
+            markup=False,
+        )
+
+
+def print_explained(console: Console, workspace: Workspace, name: str) -> None:
+    """Print one finding of the latest decision, and how it was come by.
+
+    Raises:
+        EvidenceMissing: nothing was audited yet, or nobody wrote the method down.
+        UsageError: no finding, or more than one, has such a name.
+    """
+    row, method = found.explained(found.findings(workspace, workspace.latest_decision()), name)
+    console.print(Text(f"\n{row.key}", style="bold"))
+    said = {
+        "found": f"{row.value}{f' ({row.interval} at 95 %)' if row.interval else ''}",
+        "samples": f"{row.samples:,} named",
+        "note": row.note,
+        "measured": method.measured,
+        "how": method.how,
+        "library": method.library,
+        "cannot see": method.cannot_see,
+    }
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column("", style="dim", no_wrap=True)
+    table.add_column("", overflow="fold")
+    for label, text in said.items():
+        if text:
+            table.add_row(label, Text(text.strip()))
+    console.print(table)
 
 
 def scores(run: Path) -> list[str]:
@@ -84,11 +120,11 @@ def scores(run: Path) -> list[str]:
     path = run / "evaluation.json"
     if not path.is_file():
         return []
-    found = json_object(path.read_bytes(), "an evaluation")
+    evaluated = json_object(path.read_bytes(), "an evaluation")
     return [
         f"{name.replace('_', ' ')} right on {held['asked']} prompts no caption named: "
         f"{held['share']:.2f} (95 % interval {held['low']:.2f} to {held['high']:.2f})"
-        for name, held in found.items()
+        for name, held in evaluated.items()
         if isinstance(held, dict) and {"asked", "share", "low", "high"} <= set(held)
     ]
 
@@ -105,6 +141,17 @@ def _rules(rules: Sequence[RuleResult]) -> Table:
         style = "dim" if later else "red" if rule.remedy == "block" else ""
         why = Text(_first_clause(rule.why))
         table.add_row(does, rule.id, f"{rule.violations:,}", why, style=style)
+    return table
+
+
+def _findings(rows: Sequence[found.FindingRow]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("audit", no_wrap=True)
+    table.add_column("finding", overflow="fold")
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("95 % interval", no_wrap=True)
+    for row in rows:
+        table.add_row(row.audit, Text(row.name), row.value, row.interval)
     return table
 
 

@@ -9,7 +9,7 @@ Does not see: captions and pictures of the dataset. No row holds either.
 
 import base64
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
@@ -19,11 +19,10 @@ import pyarrow.compute as pc
 
 from governance import merkle
 from governance.canon import Json, file_sha256, printable
-from governance.cards.evidence import FINDINGS_FILE, Evidence
 from governance.errors import Tampered
 from governance.ledger import Entry, Ledger
 from governance.note import open_note
-from governance.records import Decision, Finding, RuleStatus, Verdict
+from governance.records import Decision, RuleStatus, Verdict
 from governance.snapshot import read_table
 from governance.workspace import Workspace
 
@@ -87,21 +86,6 @@ class RuleRow:
     cite: str
     why: str
     detail: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FindingRow:
-    """One finding as text; `share`, `low` and `high` (0..1) where it is a share."""
-
-    audit: str
-    name: str
-    value: str
-    interval: str
-    samples: int
-    note: str
-    share: float | None = None
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,20 +186,6 @@ def rule_rows(decision: Decision) -> list[RuleRow]:
     ]
 
 
-def findings(workspace: Workspace, decision: Decision) -> list[Finding]:
-    """Return the findings that a decision weighed. Raises EvidenceMissing, Tampered."""
-    data = workspace.load(decision.findings, "the findings")
-    return Evidence({FINDINGS_FILE: data}).findings()
-
-
-def finding_rows(found: Sequence[Finding]) -> dict[str, list[FindingRow]]:
-    """Return the findings by audit, in the order the audits gave them."""
-    rows: dict[str, list[FindingRow]] = {}
-    for finding in found:
-        rows.setdefault(finding.audit, []).append(_finding_row(finding))
-    return rows
-
-
 def excluded(workspace: Workspace, decision: Decision) -> pa.Table:
     """Return which samples a decision took out, under which rules.
 
@@ -302,36 +272,6 @@ def _sentence(decision: Decision) -> str:
         return f"{decision.cleared:,} of {decision.samples:,} samples may be trained on."
     doors = [r.id for r in decision.rules if r.status == "violated" and r.remedy == "block"]
     return "Nothing may be trained on. " + (f"In the way: {', '.join(doors)}." if doors else "")
-
-
-def _finding_row(finding: Finding) -> FindingRow:
-    share, interval = _is_share(finding), ""
-    if finding.low is not None and finding.high is not None:
-        interval = f"{_shown(finding.low, share=share)} to {_shown(finding.high, share=share)}"
-    return FindingRow(
-        audit=finding.audit,
-        name=printable(finding.name),
-        value="not measured" if finding.value is None else _shown(finding.value, share=share),
-        interval=interval,
-        samples=len(finding.ids),
-        note=printable(finding.note),
-        share=finding.value if share else None,
-        low=finding.low if share else None,
-        high=finding.high if share else None,
-    )
-
-
-def _is_share(finding: Finding) -> bool:
-    """Say whether a value is a share: its name says so, or its 95 % interval is one of a share."""
-    if finding.low is None or finding.high is None or "npmi" in finding.name.lower():
-        return finding.name.split()[-1:] == ["share"] or finding.name.endswith("_share")
-    return 0 <= finding.low <= finding.high <= 1
-
-
-def _shown(value: float, *, share: bool) -> str:
-    if share:
-        return percent(value)
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.3g}"
 
 
 def _told(body: Mapping[str, Json]) -> str:

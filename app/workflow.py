@@ -6,7 +6,7 @@ governance permits, training obeys.
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from app.cases import check_cleared, check_contact, is_scraped, with_cases, with_child_safety
 from governance.canon import Json, digest, file_sha256, parse_json, write_whole
 from governance.clearance import Terms, issue, read_clearance
 from governance.errors import EvidenceMissing, Refused, Tampered
@@ -25,7 +26,7 @@ from governance.workspace import Workspace, write_json
 from training.record import Bars
 
 if TYPE_CHECKING:
-    from audits.audit import Conclusion
+    from audits.audit import Audit, Conclusion
     from policies.decide import Judgement
     from policies.rules import Pack
     from training.record import Result
@@ -38,6 +39,8 @@ class Audited:
     snapshot: Snapshot
     decision: Decision
     findings: tuple[Finding, ...]
+    audits: tuple["Audit", ...]
+    samples: pa.Table = field(repr=False)  # all that is known of each, and whether it is `cleared`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,15 +66,20 @@ def audit(
     from audits import engine  # noqa: PLC0415  heavy
     from audits.ingest import ingest  # noqa: PLC0415  heavy
     from audits.registry import audits_of  # noqa: PLC0415  heavy
+    from audits.salt import salt_at  # noqa: PLC0415  heavy
     from policies.rules import load_pack  # noqa: PLC0415  heavy
 
-    policies = [load_pack(name) for name in packs]  # a bad policy is told before an hour of work
-    audits = audits_of(workspace.declared().audits, folder=workspace.folder)
+    # a bad policy or setting is told before an hour of work
+    policies = [load_pack(name) for name in with_child_safety(packs)]
+    audits = audits_of(
+        workspace.declared().audits, folder=workspace.folder, salt=salt_at(workspace.salt)
+    )
     snapshot = ingest(
         sources, snapshots=workspace.snapshots, mapping=mapping, progress=bars("reading", None)
     )
     ledger = workspace.ledger
     ledger.append("sealed", {"snapshot": snapshot.root, "samples": snapshot.samples})
+    check_contact(workspace.declared(), snapshot)
 
     code = engine.audit_code_digest(audits)
     settings = digest({"audits": engine.audits_digest(audits), "code": code})
@@ -95,6 +103,7 @@ def audit(
     done = bars("concluding", None)
     conclusions = engine.conclude(snapshot, audits, measures)
     samples = engine.joined(snapshot.manifest(), measures, conclusions)
+    samples = with_cases(workspace, snapshot, samples)
     findings, judgement = _judged(samples, conclusions, policies, as_of=as_of)
     done(1)
     decision = _keep_decision(
@@ -107,7 +116,15 @@ def audit(
         ),
         as_of=as_of,
     )
-    return Audited(snapshot=snapshot, decision=decision, findings=findings)
+    kept = set(judgement.cleared.to_pylist())
+    cleared = pa.array([name in kept for name in samples["id"].to_pylist()])
+    return Audited(
+        snapshot=snapshot,
+        decision=decision,
+        findings=findings,
+        audits=audits,
+        samples=samples.append_column("cleared", cleared),
+    )
 
 
 def _judged(
@@ -118,7 +135,7 @@ def _judged(
     as_of: date,
 ) -> tuple[tuple[Finding, ...], "Judgement"]:
     """Hold the rules against the evidence, and then the exclusions against parity."""
-    from audits.bias import parity  # noqa: PLC0415  heavy
+    from audits.parity import parity  # noqa: PLC0415  heavy
     from policies.decide import judge  # noqa: PLC0415  heavy
 
     findings = tuple(finding for _, said in conclusions for finding in said.findings)
@@ -127,8 +144,7 @@ def _judged(
     judgement = judge(
         covered, audits_run=audits_run, findings=findings, packs=policies, as_of=as_of
     )
-    out = set(judgement.excluded["id"].to_pylist())
-    return (*findings, *parity(samples, out)), judgement
+    return (*findings, *parity(samples, judgement.excluded)), judgement
 
 
 def _keep_decision(
@@ -235,6 +251,7 @@ def train(
         envelope = clear(workspace, workspace.latest_decision(), terms, preset=preset)
     clearance = read_clearance(payload_of(envelope))  # shown to no gate yet: only names places
     decision = workspace.decision(clearance.decision)
+    check_cleared(workspace, decision)
     folder = folder or workspace.runs / clearance.id[:16]
     result = start(
         folder=folder,
@@ -326,14 +343,17 @@ def _run_rules(
     """Hold the rules about runs against this run. Raises Refused when one of them blocks."""
     from policies.decide import judge_run  # noqa: PLC0415  heavy
     from policies.rules import read_pack  # noqa: PLC0415  heavy
+    from training.host import attest as attest_host  # noqa: PLC0415  heavy
 
     declared = workspace.declared()
     facts: dict[str, Json] = {
         "preset": preset,
         "budget_s": terms.budget_s,
         "host": terms.host,
-        "compute_region": declared.compute_region or None,
+        **attest_host(declared.compute_region, ask=declared.attest_host).facts(),
         "operator_country": declared.country or None,
+        "legal_contact": declared.legal_contact,
+        "scraped": is_scraped(workspace.snapshot(decision.snapshot)),
         "system": platform.system(),
     }
     judges = {rule.policy for rule in decision.rules}

@@ -69,16 +69,16 @@ class Audit(Protocol):
         ...
 
 
-def wilson(count: int, total: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share, both ends in 0..1; (0, 1) of nothing.
+def wilson(count: int, total: int, z: float = Z_95) -> tuple[float, float]:
+    """Return the interval of a share, of 95 % unless told, both ends in 0..1; (0, 1) of nothing.
 
     Source: Wilson 1927, JASA 22(158), equation for the score interval.
     """
     if total == 0:
         return 0.0, 1.0
-    share, spread = count / total, Z_95 * Z_95 / total
+    share, spread = count / total, z * z / total
     centre = (share + spread / 2) / (1 + spread)
-    half = Z_95 / (1 + spread) * math.sqrt(share * (1 - share) / total + spread / (4 * total))
+    half = z / (1 + spread) * math.sqrt(share * (1 - share) / total + spread / (4 * total))
     low = 0.0 if count == 0 else centre - half  # exactly, where rounding would leave 1e-19
     return low, 1.0 if count == total else centre + half
 

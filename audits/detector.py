@@ -1,14 +1,18 @@
-"""The NudeNet network in a process of its own: pictures go in through a pipe, raw boxes come out.
+"""A network in a process of its own: pictures go in through a pipe, raw output comes out.
 
-Its weights are AGPL-3.0 in fact (the wheel says MIT), so they are never loaded into our process.
-The child is `python -m audits.detector WEIGHTS SHA256`; it ends when its pipe does, so it cannot
-outlive the worker that started it.
+NudeNet's weights are AGPL-3.0 in fact (the wheel says MIT), so they are never loaded into our
+process; a second detector runs in the same way. The child is
+`python -m audits.detector WEIGHTS SHA256 NORMS`; it ends when its pipe does, so it cannot outlive
+the worker that started it.
 
-Does not see: what a box means. Rows and classes are read in `audits.nsfw`.
+Does not see: what the output means. It is read in `audits.boxes` and `audits.second`.
 """
 
+import atexit
 import contextlib
+import functools
 import importlib.util
+import json
 import os
 import signal
 import struct
@@ -25,7 +29,19 @@ from governance.canon import file_sha256, sha256
 from governance.errors import EvidenceMissing, PramanaError, Tampered
 
 SHAPE = struct.Struct("<II")  # two sides of what follows, before every message
-Raw = npt.NDArray[np.float32]  # (4 + classes, anchors): centre x, y, width, height, then scores
+Raw = npt.NDArray[np.float32]  # (rows, columns): what the network gives for one picture
+Channels = tuple[float, float, float]  # red, green, blue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Norms:
+    """What is subtracted from, and what divides, pixels that were scaled to 0..1."""
+
+    mean: Channels = (0.0, 0.0, 0.0)
+    std: Channels = (1.0, 1.0, 1.0)
+
+
+PLAIN = Norms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +70,10 @@ class Weights:
 class Detector:
     """One child process and its two pipes."""
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: Weights, norms: Norms = PLAIN) -> None:
         """Start the child. It loads nothing but weights with this digest."""
-        path, digest = str(weights.path), weights.sha256
-        command = [sys.executable, "-P", "-m", "audits.detector", path, digest]
+        told = [str(weights.path), weights.sha256, json.dumps([norms.mean, norms.std])]
+        command = [sys.executable, "-P", "-m", "audits.detector", *told]
         self._child = subprocess.Popen(  # noqa: S603  our own interpreter and module
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
@@ -68,7 +84,7 @@ class Detector:
         return self._child.pid
 
     def run(self, pixels: npt.NDArray[np.uint8]) -> Raw:
-        """Return the raw output for one RGB picture (H, W, 3), both sides multiples of 32.
+        """Return the raw output for one RGB picture (H, W, 3) of a size the network takes.
 
         Raises:
             Tampered: the weights are not the ones this audit was configured with.
@@ -96,12 +112,34 @@ class Detector:
         if status == Tampered.status:
             return Tampered("The detector's weights changed after the audit began; audit again.")
         return EvidenceMissing(
-            f"The detector process ended with status {status}; what it said stands above. "
-            "Check that pramana[nsfw] is installed, then audit again: finished shards are kept."
+            f"The detector process ended with status {status}; what it said stands above. Check "
+            "that pramana[nsfw] is installed and the network is sound, then audit again: finished "
+            "shards are kept."
         )
 
 
-def serve(weights: Weights, received: IO[bytes], sent: IO[bytes]) -> None:
+def run(weights: Weights, pixels: npt.NDArray[np.uint8], norms: Norms = PLAIN) -> Raw:
+    """Return a network's output from the child of this process that runs it.
+
+    There is one child a worker and network, started at its first picture. Raises what
+    `Detector.run` does; the next audit of this process then starts a new child.
+    """
+    try:
+        return started(weights, norms).run(pixels)
+    except PramanaError:
+        started.cache_clear()
+        raise
+
+
+@functools.cache
+def started(weights: Weights, norms: Norms) -> Detector:
+    """Return the child that runs a network, which ends with this process."""
+    detector = Detector(weights, norms)
+    atexit.register(detector.close)
+    return detector
+
+
+def serve(weights: Weights, norms: Norms, received: IO[bytes], sent: IO[bytes]) -> None:
     """Answer pictures until the pipe ends. Raises Tampered, ImportError, OSError."""
     data = weights.path.read_bytes()
     if sha256(data) != weights.sha256:
@@ -118,9 +156,19 @@ def serve(weights: Weights, received: IO[bytes], sent: IO[bytes]) -> None:
         height, width = SHAPE.unpack(header)
         pixels = np.frombuffer(_exactly(received, height * width * 3), np.uint8)
         planes = pixels.reshape(1, height, width, 3).transpose(0, 3, 1, 2)
-        output = np.asarray(session.run(None, {name: planes.astype(np.float32) / 255})[0])[0]
+        scaled = planes.astype(np.float32) / np.float32(255)
+        output = np.asarray(session.run(None, {name: _normal(scaled, norms)})[0], np.float32)[0]
+        output = output.reshape(len(output), -1)
         sent.write(SHAPE.pack(*output.shape) + output.tobytes())
         sent.flush()
+
+
+def _normal(planes: npt.NDArray[np.float32], norms: Norms) -> npt.NDArray[np.float32]:
+    """Return planes (1, 3, H, W) as the network learned them."""
+    if norms == PLAIN:
+        return planes
+    mean, std = (np.array(n, np.float32).reshape(1, 3, 1, 1) for n in (norms.mean, norms.std))
+    return np.ascontiguousarray((planes - mean) / std, np.float32)
 
 
 def _exactly(stream: IO[bytes], size: int) -> bytes:
@@ -135,8 +183,11 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker is interrupted; we end with it
     sent = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not stand among the answers
+    path, digest, told = sys.argv[1:]
+    mean, std = json.loads(told)
+    norms = Norms(mean=tuple(mean), std=tuple(std))
     try:
-        serve(Weights(Path(sys.argv[1]), sys.argv[2]), sys.stdin.buffer, sent)
+        serve(Weights(Path(path), digest), norms, sys.stdin.buffer, sent)
     except Tampered as fault:
         return fault.status
     except (BrokenPipeError, EOFError):

@@ -1,12 +1,13 @@
-"""What a picture file says of itself: XMP, EXIF and PNG text, read as hostile input.
+"""What a picture file says of itself: XMP and EXIF, read as hostile input.
 
-Does not see: C2PA manifests, IPTC-IIM blocks, extended XMP, maker notes, or anything that stands
-beside the file. What cannot be parsed is read as absent.
+Does not see: C2PA manifests (`audits.c2pa_manifest`), IPTC-IIM blocks (`audits.segments`), maker
+notes, or anything that stands beside the file. What cannot be parsed is read as absent.
 """
 
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from xml.etree.ElementTree import Element, ParseError
 
@@ -14,12 +15,14 @@ from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 from PIL import Image
 
+from audits.segments import Segments, extended_xmp
 from governance.images import DECODER_FAULTS, Picture
 
 MAX_XMP_BYTES = 1 << 20
 RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 NAMESPACES = MappingProxyType({
     "http://purl.org/dc/elements/1.1/": "dc",
+    "http://purl.org/dc/terms/": "dcterms",
     "http://ns.adobe.com/xap/1.0/rights/": "xmpRights",
     "http://creativecommons.org/ns#": "cc",
     "http://web.resource.org/cc/": "cc",
@@ -28,11 +31,23 @@ NAMESPACES = MappingProxyType({
     "http://ns.adobe.com/exif/1.0/": "exif",
     "http://ns.adobe.com/exif/1.0/aux/": "aux",
     "http://cipa.jp/exif/1.0/": "exifEX",
+    "http://www.metadataworkinggroup.com/schemas/regions/": "mwg-rs",
+    "http://ns.microsoft.com/photo/1.2/t/Region#": "MPReg",
+    "http://ns.adobe.com/photoshop/1.0/": "photoshop",
+    "http://ns.adobe.com/xmp/note/": "xmpNote",
+    "http://www.w3.org/ns/tdmrep/": "tdm",
 })  # fmt: skip
 Xmp = Mapping[str, tuple[str, ...]]
 
 # EXIF tags. Source: CIPA DC-008 (Exif 2.32), tables 4, 7, 8 and 15.
-DESCRIPTION, ARTIST, COPYRIGHT, EXIF_IFD, GPS_IFD = 0x010E, 0x013B, 0x8298, 0x8769, 0x8825
+DESCRIPTION, SOFTWARE, ARTIST, COPYRIGHT, EXIF_IFD, GPS_IFD = (
+    0x010E,
+    0x0131,
+    0x013B,
+    0x8298,
+    0x8769,
+    0x8825,
+)
 USER_COMMENT, CAMERA_OWNER, BODY_SERIAL, LENS_SERIAL = 0x9286, 0xA430, 0xA431, 0xA435
 GPS_LATITUDE, GPS_LONGITUDE = 2, 4
 COMMENT_CODE_BYTES = 8  # a user comment begins with the name of its character code
@@ -46,27 +61,58 @@ class Exif:
     has_position: bool
 
 
-def xmp_of(picture: Picture) -> Xmp:
-    """Return the XMP properties we know, as `prefix:name`, with all their values."""
-    root = _parsed(picture.xmp)
+NO_EXIF = Exif(MappingProxyType({}), has_position=False)
+
+
+def xmp_of(picture: Picture, segments: Segments = ()) -> Xmp:
+    """Return the XMP properties we know, as `prefix:name`, with all their values.
+
+    Args:
+        picture: whose packet is read.
+        segments: those of the file, where it is a JPEG: the rest of a long packet stands there.
+    """
+    said = xmp_in(picture.xmp)
+    for guid in said.get("xmpNote:HasExtendedXMP", ()) if segments else ():
+        said = together(said, xmp_in(extended_xmp(segments, guid)))
+    return said
+
+
+@lru_cache(maxsize=32)  # several audits read one batch
+def xmp_in(packet: bytes) -> Xmp:
+    """Return the properties of a packet."""
+    root = _parsed(packet)
     found: dict[str, tuple[str, ...]] = {}
     for name, value in () if root is None else _properties(root):
         if value.strip() and value.strip() not in found.get(name, ()):
             found[name] = (*found.get(name, ()), value.strip())
-    return found
+    return MappingProxyType(found)
+
+
+def together(*said: Xmp) -> Xmp:
+    """Return properties from several places as one, without repeats."""
+    names = dict.fromkeys(name for one in said for name in one)
+    return {
+        name: tuple(dict.fromkeys(value for one in said for value in one.get(name, ())))
+        for name in names
+    }
 
 
 def exif_of(picture: Picture) -> Exif:
     """Return what the EXIF block says."""
+    return _exif(picture.exif) if picture.exif else NO_EXIF
+
+
+@lru_cache(maxsize=32)  # several audits read one batch
+def _exif(block: bytes) -> Exif:
     exif = Image.Exif()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a broken block only warns; it is read as absent
-            exif.load(picture.exif)
+            exif.load(block)
             tags = {**exif, **exif.get_ifd(EXIF_IFD)}
             position = exif.get_ifd(GPS_IFD)
     except DECODER_FAULTS:
-        return Exif({}, has_position=False)
+        return NO_EXIF
     said = {int(tag): _as_text(int(tag), value) for tag, value in tags.items()}
     placed = all(_is_angle(position.get(tag)) for tag in (GPS_LATITUDE, GPS_LONGITUDE))
     return Exif({tag: text for tag, text in said.items() if text}, has_position=placed)

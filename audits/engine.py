@@ -21,14 +21,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from audits.audit import LONGEST_PX, Audit, Conclusion, Pictures, Pixels
-from audits.worker import ENGINE, Part, begin, has_nan, measure_part
+from audits.worker import ENGINE, SUSPECTED, Part, begin, has_nan, measure_part
 from governance import images
 from governance.canon import Json, code_digest, digest, file_sha256, sha256
 from governance.errors import EvidenceMissing, PramanaError, Tampered
-from governance.snapshot import MANIFEST, OpenShard, Snapshot
+from governance.snapshot import MANIFEST, TEXT_COLUMNS, OpenShard, Snapshot, extra_of
 
 PART_ROWS = 512
 KEYS = ("id", "sha256")  # the manifest has them too; measures are joined on them
+OBJECTS = ("attributes", "extra")  # columns of the manifest that hold a JSON object
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,8 +210,11 @@ def conclude(
 def joined(
     manifest: pa.Table, measures: pa.Table, conclusions: Sequence[tuple[str, Conclusion]] = ()
 ) -> pa.Table:
-    """Return one row a sample: manifest, measures, and what conclusions say of single samples."""
-    table = manifest
+    """Return one row a sample: manifest, measures, and what conclusions say of single samples.
+
+    Of a suspected sample nothing that its source says is there either (CS-02).
+    """
+    table = _unsaid(manifest, measures)
     for name in measures.column_names:
         if name not in KEYS:
             table = table.append_column(name, measures[name])
@@ -223,6 +227,19 @@ def joined(
                     table if name == "id" else table.append_column(name, said[name].take(places))
                 )
     return table
+
+
+def _unsaid(manifest: pa.Table, measures: pa.Table) -> pa.Table:
+    """Return the manifest without the texts of suspected samples."""
+    told = SUSPECTED in measures.column_names
+    kept = [not out for out in measures[SUSPECTED].to_pylist()] if told else []
+    if all(kept):
+        return manifest
+    for name in (*TEXT_COLUMNS, *OBJECTS):
+        blank = pa.scalar(extra_of({}) if name in OBJECTS else None, pa.string())
+        said = pc.call_function("if_else", [pa.array(kept), manifest[name], blank])
+        manifest = manifest.set_column(manifest.schema.get_field_index(name), name, said)
+    return manifest
 
 
 def pictures_of(snapshot: Snapshot, manifest: pa.Table) -> Pictures:
@@ -309,7 +326,7 @@ def _settings(audit: Audit) -> Json:
     """Return which audit this is and its settings; sets are sorted, for their order is chance."""
     if not is_dataclass(audit):
         raise PramanaError(f"Audit {audit.name} is no dataclass, so its settings cannot be told.")
-    told = {field.name: getattr(audit, field.name) for field in fields(audit)}
+    told = {field.name: getattr(audit, field.name) for field in fields(audit) if field.repr}
     return {
         "audit": f"{type(audit).__module__}.{type(audit).__qualname__}",
         "settings": {

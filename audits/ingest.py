@@ -52,8 +52,8 @@ def ingest(
         progress: called with the number of samples read since the last call.
 
     Raises:
-        UsageError: a source is missing, empty, not readable, without captions, or leaves its own
-            folder; a mapped column is not there.
+        UsageError: a source is missing, empty, not readable, or leaves its own folder; it has
+            columns and none of captions; a mapped column is not there.
         Tampered: this very snapshot exists and was altered.
     """
     check_mapping(mapping)
@@ -102,7 +102,7 @@ class _Intake:
                 self._keep()
 
     def table(self) -> pa.Table:
-        """Return all rows. Raises UsageError when there are none, or none has a caption."""
+        """Return all rows. Raises UsageError when there are none, or no column of captions."""
         self._keep()
         rows = pa.concat_tables(self._tables)
         if rows.num_rows == 0:
@@ -124,7 +124,8 @@ class _Intake:
         }
 
     def _keep(self) -> None:
-        if self._rows and not columns_for("caption", tuple(self.columns), self._mapping):
+        named = columns_for("caption", tuple(self.columns), self._mapping)
+        if self.columns and not named:  # bare pictures are measured; a policy asks for captions
             raise UsageError(
                 f"{self._name} has no caption column: found {names_of(tuple(self.columns))}. Name "
                 "one caption, text or description, or map yours to caption; a folder says it in "

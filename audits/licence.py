@@ -1,265 +1,181 @@
 """Licence audit: what is claimed of each sample, where that was read, and whether it agrees.
 
-Read are the record's licence columns, its licence address, and the file itself (XMP, EXIF, PNG
-text); opt-outs in the record's columns and in XMP; the models that made picture or caption.
+Read are the record's licence columns, its licence address, and the file itself (XMP, EXIF, IPTC,
+PNG text, C2PA); opt-outs in the file, in the record and in what a crawl kept of the host; the
+models that made picture or caption.
 
-Does not see: whether the licence claimed is the licence granted (a tag is a claim, not title); C2PA
-assertions; robots.txt and ai.txt of the host, unless the crawl wrote them into a column.
+Does not see: whether the licence claimed is the licence granted (a tag is a claim, not title), and
+what a host says today: nothing is fetched.
 """
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import ClassVar
+from pathlib import Path
+from typing import ClassVar, Self
 
 import duckdb
 import pyarrow as pa
 
-from audits.audit import Batch, Columns, Conclusion, Pictures, count_of, share_of
-from audits.embedded import ARTIST, COPYRIGHT, Xmp, exif_of, xmp_of
-from audits.spdx import Reading, read_claim, read_rights, without_vaguer
+from audits.audit import Batch, Columns, Conclusion, Pictures
+from audits.c2pa_manifest import Manifest, manifest_of
+from audits.c2pa_manifest import optouts_in as optouts_in_manifest
+from audits.claims import FILE, RECORD, credit_in, file_claims, record_claims
+from audits.embedded import NO_EXIF, Exif, Xmp, exif_of, together, xmp_of
+from audits.hosts import AI_CRAWLERS, Crawl, optouts_in
+from audits.licence_findings import findings, licensors, same_pictures
+from audits.lineage import generator_of, model_id, models_in_file
+from audits.optout import has_notice, in_properties, recorded, squashed
+from audits.segments import iptc_of, segments_of
+from audits.settings import Name, Written, place_of, read_table
+from audits.spdx import without_vaguer
+from governance.canon import Json, printable
 from governance.images import Picture
-from governance.records import Finding
 
-NAME, RECORD, FILE = "licence", "record", "file"
-BLIND = "A tag is a claim, not title; C2PA assertions and the host's robots.txt are not read."
+NAME = "licence"
+PAGES = frozenset({"landingurl", "originallandingurl", "pageurl", "foreignlandingurl"})
+LONGEST, MOST_TEXTS = 500, 20  # characters of a credit, texts kept of one sample
+REMOTE_MANIFEST = "dcterms:provenance"  # names the address of a manifest kept elsewhere
 
-# Columns whose name has one of these speak of another thing than the picture.
-OTHER_SUBJECTS = re.compile(r"plate|holder|number|driv|version|model|generat|caption|prompt")
-MEANINGLESS = frozenset({"true", "false", "yes", "no"})  # in a column beside the licence
-OPTOUT_FLAGS = frozenset({"optout", "optedout", "aioptout", "donottrain", "noai", "noimageai"})
-ROBOTS = frozenset({"robots", "robotsmeta", "metarobots", "xrobotstag"})
-NO_AI = frozenset({"noai", "noimageai"})
-NO_FLAGS = frozenset({"", "0", "0.0", "false", "no", "none", "n", "f"})
+Record = Mapping[str, str | None]
+Extra = Mapping[str, Json]
 
-# PLUS data mining values that reserve a right. Source: PLUS LDF, Data Mining vocabulary.
-PLUS_RESERVED = re.compile(r"DMI-PROHIBITED[A-Z-]*$")
-MADE_BY_MODEL = re.compile(r"algorithmicmedia", re.IGNORECASE)  # IPTC digital source types
-UNSTATED = "unstated"  # the file says that a model made it, nothing says which
 
-# A model's usual names, without its owner and punctuation, to one id. Others stay as stated.
-GENERATORS = MappingProxyType({
-    "flux 1 dev": "flux.1-dev", "flux1 dev": "flux.1-dev", "flux dev": "flux.1-dev",
-    "flux 1 schnell": "flux.1-schnell", "flux1 schnell": "flux.1-schnell",
-    "flux schnell": "flux.1-schnell", "midjourney": "midjourney", "mid journey": "midjourney",
-    "dall e 2": "dall-e-2", "dalle 2": "dall-e-2", "dalle2": "dall-e-2", "dall e 3": "dall-e-3",
-    "dalle 3": "dall-e-3", "dalle3": "dall-e-3", "sdxl": "stable-diffusion-xl",
-    "stable diffusion xl base 1 0": "stable-diffusion-xl", "sdxl 1 0": "stable-diffusion-xl",
-    "stable diffusion v1 5": "stable-diffusion-1.5", "sd 1 5": "stable-diffusion-1.5",
-    "sd15": "stable-diffusion-1.5", "stable diffusion 1 5": "stable-diffusion-1.5",
-    "stable diffusion 3 medium": "stable-diffusion-3", "sd3": "stable-diffusion-3",
-    "stable diffusion 3": "stable-diffusion-3", "sd3 5": "stable-diffusion-3.5",
-    "stable diffusion 3 5 large": "stable-diffusion-3.5",
-})  # fmt: skip
-_OWNERS = re.compile(r"^(?:black forest labs|stabilityai|openai|runwayml)\s*/\s*")
+class Settings(Written):
+    """The table [audits.licence] of pramana.toml."""
+
+    agents: list[Name] | None = None
+    crawl: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LicenceAudit:
-    """The audit has no settings: every source it knows is always read."""
+    """Whose exclusion by a host counts, and what a crawl kept of the hosts."""
 
     name: ClassVar[str] = NAME
     columns: ClassVar[pa.Schema] = pa.schema(
         [
-            ("licence_spdx", pa.string()),
+            ("licence_spdx", pa.string()),  # the record's own, where it is one
             ("licence_claims", pa.list_(pa.string())),
             ("licence_sources", pa.list_(pa.string())),
             ("licence_conflict", pa.bool_()),
             ("licence_unrecognised", pa.bool_()),
+            ("licence_evidence", pa.list_(pa.string())),  # where each claim was read, and its text
             ("attributed", pa.bool_()),
+            ("credit", pa.string()),  # who is named, by the record or else by the file
             ("optout", pa.list_(pa.string())),
+            ("optout_evidence", pa.list_(pa.string())),  # which signals were recorded at crawl
             ("generator_id", pa.string()),
             ("captioner_id", pa.string()),
+            ("c2pa_state", pa.string()),  # see audits.c2pa_manifest.State
+            ("c2pa_training", pa.list_(pa.string())),
+            ("c2pa_generator", pa.string()),
         ]
     )
-    relations: ClassVar[pa.Schema] = pa.schema([])
+    relations: ClassVar[pa.Schema] = pa.schema([("licensor_conflict", pa.bool_())])
+
+    agents: frozenset[str] = AI_CRAWLERS  # whose lines in robots.txt and ai.txt count
+    crawl: Crawl | None = None
+
+    @classmethod
+    def of(cls, table: Mapping[str, Json], folder: Path) -> Self:
+        """Return the audit with an operator's settings. Raises UsageError, EvidenceMissing."""
+        told = read_table(Settings, NAME, table)
+        crawl = Crawl.at(place_of(told.crawl, folder, "crawl")) if told.crawl else None
+        agents = AI_CRAWLERS if told.agents is None else frozenset(told.agents)
+        return cls(agents=agents, crawl=crawl)
 
     def measure(self, batch: Batch) -> Columns:
-        """Read what record and file claim of each sample."""
-        rows = [
-            _measured(record, picture)
-            for record, picture in zip(batch.samples.to_pylist(), batch.pictures, strict=True)
-        ]
+        """Read what record, file and host claim of each sample."""
+        samples = zip(batch.samples.to_pylist(), batch.pictures, batch.images, strict=True)
+        rows = [self._measured(*sample) for sample in samples]
         return {name: [row[name] for row in rows] for name in self.columns.names}
 
     def conclude(self, measures: duckdb.DuckDBPyConnection, pictures: Pictures) -> Conclusion:
-        """Count licences, conflicts, gaps, opt-outs and generators."""
+        """Count licences, conflicts, gaps, opt-outs and models; say whose licensors disagree."""
         del pictures  # what a licence covers is not in the pixels
-        return Conclusion((*_mix(measures), *_exceptions(measures), *_models(measures)))
+        groups = same_pictures(measures)
+        return Conclusion(tuple(findings(measures, groups)), licensors(measures, groups))
+
+    def _measured(self, record: Record, picture: Picture | None, data: bytes) -> dict[str, object]:
+        """Return the promised columns of one sample."""
+        extra: Extra = json.loads(record["extra"] or "{}")
+        file = _read_file(picture, data)
+        stated = tuple(record_claims(record, extra))
+        claims = (*stated, *file_claims(file.said, file.exif, file.text, file.manifest))
+        own = without_vaguer(stated[0].reading.ids or stated[1].reading.ids)
+        ids = without_vaguer(frozenset().union(*(claim.reading.ids for claim in claims)))
+        signals = tuple(self._signals(record, extra))
+        made = models_in_file(file.said, file.exif.text, file.text, file.manifest)
+        credit = _credit(record["attribution"], record["creator"], credit_in(file.said, file.exif))
+        return {
+            "licence_spdx": next(iter(own)) if len(own) == 1 else None,
+            "licence_claims": sorted(ids),
+            "licence_sources": [
+                place for place in (RECORD, FILE)
+                if any(c.place == place and c.reading.ids for c in claims)
+            ],
+            "licence_conflict": len(ids) > 1,
+            "licence_unrecognised": any(claim.reading.unread for claim in claims),
+            "licence_evidence": sorted({claim.told for claim in claims} - {""})[:MOST_TEXTS],
+            "attributed": bool(credit),
+            "credit": credit,
+            "optout": sorted({
+                *(signal for _, found in signals for signal in found),
+                *in_properties(file.said), *in_properties(file.manifest.said),
+                *optouts_in_manifest(file.manifest),
+                *(f"notice:{c.place}" for c in claims if has_notice(c.text)),
+            }),
+            "optout_evidence": sorted({place for place, _ in signals}),
+            "generator_id": generator_of(record["generator"] or "", made),
+            "captioner_id": model_id(record["captioner"] or "") or None,
+            "c2pa_state": file.state,
+            "c2pa_training": list(file.manifest.training),
+            "c2pa_generator": file.manifest.generator,
+        }  # fmt: skip
+
+    def _signals(self, record: Record, extra: Extra) -> Iterator[tuple[str, Sequence[str]]]:
+        """Yield each place where something of the host was recorded, and what it reserves."""
+        url = record["source_url"] or ""
+        for name, found in recorded(extra, url, self.agents):
+            yield f"record:{name}", found
+        if self.crawl is None:
+            return
+        pages = (v for k, v in extra.items() if squashed(k) in PAGES and isinstance(v, str))
+        for address in (url, *pages):
+            for name, text in self.crawl.said_of(address).items():
+                found = tuple(optouts_in(name, text, address, self.agents))
+                yield f"crawl:{name}", found
 
 
-def _measured(record: Mapping[str, str | None], picture: Picture | None) -> dict[str, object]:
-    """Return the promised columns of one sample."""
-    extra: Mapping[str, object] = json.loads(record["extra"] or "{}")
-    xmp = xmp_of(picture) if picture else {}
-    text = exif_of(picture).text if picture else {}
-    own, of_record = _record_readings(record, extra)
-    of_file = tuple(_file_readings(xmp, text.get(COPYRIGHT, ""), picture))
-    claims = without_vaguer(frozenset().union(*(r.ids for r in (*of_record, *of_file))))
-    sources = {RECORD: of_record, FILE: of_file}
-    artist = text.get(ARTIST) or xmp.get("cc:attributionName") or xmp.get("dc:creator")
-    made = any(MADE_BY_MODEL.search(v) for v in xmp.get("Iptc4xmpExt:DigitalSourceType", ()))
-    return {
-        "licence_spdx": own,
-        "licence_claims": sorted(claims),
-        "licence_sources": [name for name, read in sources.items() if any(r.ids for r in read)],
-        "licence_conflict": len(claims) > 1,
-        "licence_unrecognised": any(reading.unread for reading in (*of_record, *of_file)),
-        "attributed": bool(record["creator"] or record["attribution"] or artist),
-        "optout": sorted({*_optouts_in_record(extra), *_optouts_in_file(xmp)}),
-        "generator_id": model_id(record["generator"] or "") or (UNSTATED if made else None),
-        "captioner_id": model_id(record["captioner"] or "") or None,
-    }
+def _credit(*said: str | None) -> str | None:
+    """Return the first that says something, printable and not too long."""
+    texts = (printable(text or "").strip()[:LONGEST] for text in said)
+    return next((text for text in texts if text), None)
 
 
-def model_id(stated: str) -> str:
-    """Return one id for a model's usual names, else what was stated in lower case."""
-    said = " ".join(stated.lower().split())
-    plain = " ".join(re.findall(r"[a-z0-9]+", _OWNERS.sub("", said.replace("-", " "))))
-    return GENERATORS.get(plain, said)
+@dataclass(frozen=True, slots=True)
+class _File:
+    """What a picture file says of itself, wherever in it that stands."""
+
+    said: Xmp
+    exif: Exif
+    text: tuple[tuple[str, str], ...]
+    manifest: Manifest
+
+    @property
+    def state(self) -> str:
+        """The state of its manifest; `remote` where only an address of one is named."""
+        absent = self.manifest.state == "none" and REMOTE_MANIFEST in self.said
+        return "remote" if absent else self.manifest.state
 
 
-def _record_readings(
-    record: Mapping[str, str | None], extra: Mapping[str, object]
-) -> tuple[str | None, tuple[Reading, ...]]:
-    """Return the record's own licence, if it is one, and all that the record claims."""
-    version = extra.get("license_version") or extra.get("licence_version") or ""
-    tag = read_claim(record["licence"] or "", str(version))
-    address = read_claim(record["licence_url"] or "")
-    own = without_vaguer(tag.ids or address.ids)
-    others = (r for name, value in extra.items() for r in _reading(name, value))
-    return next(iter(own)) if len(own) == 1 else None, (tag, address, *others)
-
-
-def _reading(name: str, value: object) -> Iterator[Reading]:
-    """Yield what an extra column claims, where its name speaks of a licence or of rights."""
-    kind = _kind(name)
-    for item in value if isinstance(value, list) else [value]:
-        if not isinstance(item, str) or item.isdigit() or item.lower() in MEANINGLESS:
-            continue
-        if kind == "licence":
-            yield read_claim(item)
-        elif kind == "rights":
-            yield Reading(read_rights(item))
-
-
-def _kind(name: str) -> str:
-    plain = _squashed(name)
-    if OTHER_SUBJECTS.search(plain):
-        return ""
-    if "license" in plain or plain == "usageterms":
-        return "licence"
-    return "rights" if plain.startswith(("copyright", "rights")) else ""
-
-
-def _file_readings(xmp: Xmp, copyright_: str, picture: Picture | None) -> Iterator[Reading]:
-    """Yield what a file claims: fields for licences may stay unread, notices may not."""
-    for name in ("cc:license", "xmpRights:WebStatement", "xmpRights:UsageTerms"):
-        yield from (read_claim(value) for value in xmp.get(name, ()))
-    notices = [copyright_, *xmp.get("dc:rights", ())]
-    for name, value in picture.text if picture else ():
-        if name.lower() in {"license", "licence"}:
-            yield read_claim(value)
-        elif name.lower() in {"copyright", "rights"}:
-            notices.append(value)
-    yield from (Reading(read_rights(notice)) for notice in notices if notice)
-
-
-def _optouts_in_file(xmp: Xmp) -> Iterator[str]:
-    for value in xmp.get("plus:DataMining", ()):
-        if reserved := PLUS_RESERVED.search(value.upper()):
-            yield f"plus:{reserved[0]}"
-
-
-def _optouts_in_record(extra: Mapping[str, object]) -> Iterator[str]:
-    """Yield opt-outs that the crawl wrote down. Source: W3C TDMRep; X-Robots-Tag noai."""
-    for name, value in extra.items():
-        plain = _squashed(name)
-        said = [
-            str(item).strip().lower() for item in (value if isinstance(value, list) else [value])
-        ]
-        if plain == "tdmreservation" and "1" in said:
-            yield "tdm-reservation"
-        elif plain in OPTOUT_FLAGS and not NO_FLAGS.issuperset(said):
-            yield f"column:{plain}"
-        elif plain in ROBOTS:
-            yield from (f"robots:{word}" for text in said for word in _directives(text))
-
-
-def _directives(text: str) -> Iterator[str]:
-    """Yield the directives against AI use that are addressed to everybody."""
-    for word in re.split(r"[,;\s]+", re.sub(r"[\w-]+\s*:\s*[^,;]*", "", text)):
-        if word in NO_AI:
-            yield word
-
-
-def _squashed(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower()).replace("licence", "license")
-
-
-def _mix(measures: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
-    """Yield the share of samples that carry each claim, in all and by source."""
-    rows = measures.sql(
-        """
-        WITH claims AS (SELECT unnest(licence_claims) AS claim, source FROM measures),
-             sizes AS (SELECT source, count(*) AS size FROM measures GROUP BY ROLLUP (source))
-        SELECT claim, claims.source, count(*), any_value(size) FROM claims
-            JOIN sizes USING (source) GROUP BY ALL
-        UNION ALL
-        SELECT claim, NULL, count(*), any_value(size) FROM claims
-            JOIN sizes ON sizes.source IS NULL GROUP BY ALL
-        ORDER BY ALL NULLS FIRST
-        """
-    ).fetchall()
-    for claim, source, count, total in rows:
-        name = f"licence={claim} share" if source is None else f"licence={claim} in {source} share"
-        yield share_of(NAME, name, count=count, total=total, note=f"{count} of {total} samples")
-
-
-def _exceptions(measures: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
-    """Yield the samples whose claims disagree, are absent, or cannot be read."""
-    sets = measures.sql(
-        """
-        SELECT array_to_string(licence_claims, ' / ') AS claims, count(*) AS found FROM measures
-        WHERE licence_conflict GROUP BY claims ORDER BY found DESC, claims LIMIT 10
-        """
-    ).fetchall()
-    quoted = "; ".join(f"{claims} ({count})" for claims, count in sets)
-    said = f"Both are claimed: {quoted}." if quoted else "No two claims disagree."
-    yield count_of(NAME, "licence conflicts", _ids(measures, "licence_conflict"), note=said)
-    silent = "len(licence_claims) = 0 AND NOT licence_unrecognised"
-    yield count_of(NAME, "no licence", _ids(measures, silent), note=BLIND)
-    unread = _ids(measures, "licence_unrecognised")
-    yield count_of(NAME, "licence unrecognised", unread, note="A claim stands there, unread.")
-    nobody = _ids(measures, "NOT attributed")
-    yield count_of(NAME, "no attribution", nobody, note="Nobody is named as the author.")
-
-
-def _models(measures: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
-    """Yield opt-outs by signal, and the generators and captioners that are named."""
-    signals = measures.sql(
-        "SELECT DISTINCT unnest(optout) AS signal FROM measures ORDER BY signal"
-    ).fetchall()
-    yield count_of(NAME, "opt-outs", _ids(measures, "len(optout) > 0"))
-    for (signal,) in signals:
-        yield count_of(
-            NAME, f"opt-out {signal}", _ids(measures, "list_contains(optout, ?)", signal)
-        )
-    for column, word in (("generator_id", "generator"), ("captioner_id", "captioner")):
-        known = sorted({*GENERATORS.values(), UNSTATED})
-        for model in known:
-            if ids := _ids(measures, f"{column} = ?", model):
-                yield count_of(NAME, f"{word}={model}", ids)
-        stated = f"{column} IS NOT NULL AND NOT list_contains(?, {column})"
-        if ids := _ids(measures, stated, known):
-            yield count_of(NAME, f"{word}=other", ids, note="The name stated is in the measures.")
-
-
-def _ids(
-    measures: duckdb.DuckDBPyConnection, condition: str, *values: str | Sequence[str]
-) -> list[str]:
-    """Return the ids of samples for which a condition of ours holds."""
-    query = f"SELECT id FROM measures WHERE {condition} ORDER BY id"  # noqa: S608  ours
-    return [row[0] for row in measures.execute(query, list(values)).fetchall()]
+def _read_file(picture: Picture | None, data: bytes) -> _File:
+    """Read a file, the parts of it that need no decoding also where no picture comes of it."""
+    segments = segments_of(data)
+    manifest = manifest_of(data, segments)
+    xmp = xmp_of(picture, segments) if picture else {}
+    said = together(xmp, iptc_of(segments), {} if manifest.state == "invalid" else manifest.said)
+    return _File(
+        said, exif_of(picture) if picture else NO_EXIF, picture.text if picture else (), manifest
+    )

@@ -5,9 +5,11 @@ text is true of the code; a test holds that every finding has one.
 """
 
 import functools
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from governance.canon import parse_yaml
 from governance.errors import EvidenceMissing
@@ -22,6 +24,7 @@ class Method:
     how: str
     library: str
     cannot_see: str
+    headline: bool = False  # printed at once, not only on request
 
 
 def method_of(audit: str, finding: str) -> Method:
@@ -48,10 +51,6 @@ def _methods(audit: str) -> tuple[tuple[str, Method], ...]:
     )
 
 
-def _method(told: dict[str, str], cannot_see: str) -> Method:
-    return Method(
-        measured=told["measured"],
-        how=told["how"],
-        library=told["library"],
-        cannot_see=told.get("cannot_see", cannot_see),
-    )
+def _method(told: Mapping[str, Any], cannot_see: str) -> Method:
+    said = {field.name: told[field.name] for field in fields(Method) if field.name in told}
+    return Method(**{"cannot_see": cannot_see, **said})

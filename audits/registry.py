@@ -5,6 +5,7 @@ it here. Does not see: what any of them measures.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from audits.audit import Audit
@@ -30,15 +31,25 @@ AUDITS: tuple[Audit, ...] = (
 
 # Who can be set by a table [audits.NAME] of pramana.toml: its name, and what reads the table.
 Reader = Callable[[Mapping[str, Json], Path], Audit]
-SETTABLE: Mapping[str, Reader] = {}
+SETTABLE: Mapping[str, Reader] = {
+    "licence": LicenceAudit.of,
+    "duplicates": DuplicatesAudit.of,
+    "nsfw": NsfwAudit.of,
+    "locality": LocalityAudit.of,
+    "quality": QualityAudit.of,
+    "personal": PersonalAudit.of,
+}
 
 
-def audits_of(tables: Mapping[str, Mapping[str, Json]], *, folder: Path) -> tuple[Audit, ...]:
+def audits_of(
+    tables: Mapping[str, Mapping[str, Json]], *, folder: Path, salt: bytes | None = None
+) -> tuple[Audit, ...]:
     """Return the audits with the operator's settings.
 
     Args:
         tables: settings by the name of an audit.
         folder: where relative paths in them begin.
+        salt: the workspace's secret under which values of persons are digested; None digests none.
 
     Raises:
         UsageError: an audit is not known or has no such setting. What the audits raise passes.
@@ -48,7 +59,10 @@ def audits_of(tables: Mapping[str, Mapping[str, Json]], *, folder: Path) -> tupl
             f"pramana.toml sets [audits.{unknown[0][:40]}]; audits with settings are "
             f"{', '.join(sorted(SETTABLE)) or 'none'}."
         )
-    return tuple(
+    chosen = (
         SETTABLE[audit.name](tables[audit.name], folder) if audit.name in tables else audit
         for audit in AUDITS
+    )
+    return tuple(
+        replace(audit, salt=salt) if isinstance(audit, PersonalAudit) else audit for audit in chosen
     )

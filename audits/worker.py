@@ -134,11 +134,30 @@ def _measured(samples: pa.Table, images: Sequence[bytes], audits: Sequence[Audit
         **{n: [None if p is None else getattr(p, n) for p in pictures] for n in OF_PICTURE},
     }
     names, arrays = list(ENGINE.names), held("engine", ENGINE, facts, count=samples.num_rows)
-    batch = Batch(samples, pictures, tuple(images))
-    for audit in audits:
+    batch, places = Batch(samples, pictures, tuple(images)), pa.array(range(samples.num_rows))
+    for audit in sorted(audits, key=lambda audit: SUSPECTED not in audit.columns.names):
+        columns = audit.measure(batch) if batch.images else {n: [] for n in audit.columns.names}
+        given = held(audit.name, audit.columns, columns, count=len(batch.images))
         names += audit.columns.names
-        arrays += held(audit.name, audit.columns, audit.measure(batch), count=samples.num_rows)
+        arrays += [array.take(places) for array in given]
+        if SUSPECTED in audit.columns.names:
+            batch, places = _unsuspected(batch, columns[SUSPECTED])
     return _without_suspected(pa.table(arrays, names))
+
+
+def _unsuspected(batch: Batch, suspected: Sequence[object]) -> tuple[Batch, pa.Array]:
+    """Return a batch without what is suspected, which no other audit may process (CS-01).
+
+    And, for each sample of the batch given, its place in the one returned; null where it has none.
+    """
+    kept = [place for place, out in enumerate(suspected) if not out]
+    places = {place: at for at, place in enumerate(kept)}
+    left = Batch(
+        batch.samples.take(pa.array(kept, pa.int64())),
+        tuple(batch.pictures[place] for place in kept),
+        tuple(batch.images[place] for place in kept),
+    )
+    return left, pa.array([places.get(place) for place in range(len(suspected))], pa.int64())
 
 
 def _without_suspected(table: pa.Table) -> pa.Table:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import tempfile
 import unicodedata
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
@@ -113,6 +114,29 @@ def whole_file(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
         os.replace(name, path)  # noqa: PTH105  named in the house style
     except BaseException:
         Path(name).unlink(missing_ok=True)
+        raise
+    flush_folder(path.parent)
+
+
+@contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield a folder to fill; it stands at `path` when the block ends well, and else nowhere.
+
+    Raises:
+        UsageError: something is there already that is not an empty folder.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UsageError(f"{path} holds files already; name a new folder.")
+    making = path.with_name(f".{path.name}.making")
+    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir(parents=True)
+    try:
+        yield making
+        if path.exists():
+            path.rmdir()
+        making.rename(path)
+    except BaseException:
+        shutil.rmtree(making, ignore_errors=True)
         raise
     flush_folder(path.parent)
 

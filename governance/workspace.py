@@ -30,6 +30,7 @@ legal_contact = ""    # who takes a suspected item to the authorities
 country = ""          # ISO 3166-1 alpha-2 of the operator, for example IN
 storage_region = ""   # where this folder lies, for example IN or aws:ap-south-1
 compute_region = ""   # where training runs
+attest_host = false   # ask the cloud's metadata service of this machine whether it runs there
 
 # Settings of single audits stand in tables of their own, [audits.locality] for one; see docs/.
 """
@@ -48,6 +49,7 @@ class Declared:
     country: str = ""
     storage_region: str = ""
     compute_region: str = ""
+    attest_host: bool = False
     audits: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
 
     @property
@@ -91,6 +93,11 @@ class Workspace:
         return Keyring(self.state / "keys")
 
     @property
+    def salt(self) -> Path:
+        """Where the secret lies with which personal values are digested; erasing it unlinks."""
+        return self.state / "keys" / "personal.salt"
+
+    @property
     def ledger(self) -> Ledger:
         """The ledger of this workspace."""
         keyring = self.keyring
@@ -104,13 +111,13 @@ class Workspace:
             found = tomllib.loads(path.read_text())
         except tomllib.TOMLDecodeError as fault:
             raise UsageError(f"{CONFIG_FILE} is not TOML: {fault}.") from None
-        known = sorted(Declared().facts)
+        known = Declared().facts
         tables = found.get("audits", {})
         for key, value in found.items():
-            if key != "audits" and (key not in known or not isinstance(value, str)):
+            if key != "audits" and type(value) is not type(known.get(key)):
                 raise UsageError(
-                    f"{CONFIG_FILE} has {key!r}; known are {', '.join(known)}, each a text, and "
-                    "tables [audits.NAME]."
+                    f"{CONFIG_FILE} has {key!r}; known are {', '.join(sorted(known))}, each a text "
+                    "(attest_host is true or false), and tables [audits.NAME]."
                 )
         if not isinstance(tables, dict) or not all(isinstance(t, dict) for t in tables.values()):
             raise UsageError(f"{CONFIG_FILE} has `audits`, which holds tables [audits.NAME] only.")

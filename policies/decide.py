@@ -25,6 +25,7 @@ from policies.rules import OURS, Pack, Rule, Scope, Source
 
 WORD = pa.dictionary(pa.int32(), pa.string())  # a few texts, told of very many samples
 EXCLUDED = pa.schema({"id": pa.string(), "policy": WORD, "rule": WORD, "remedy": WORD, "why": WORD})
+SUSPECTED = "suspected"  # such a sample is never cleared, and only rules that read this judge it
 GROUPS_NAMED = 5  # a sentence that names more of them is not read
 LETTERS_NAMED = 60  # of each
 
@@ -76,6 +77,9 @@ class Bench:
             outcome = evaluate(self.connection, table, when=when, require=require)
         except UsageError as fault:
             raise UsageError(f"Rule {rule.id} of policy {policy}: {fault}") from None
+        if rule.scope == "sample" and SUSPECTED not in rule.reads:  # nothing else is known of these
+            known = ~truth(table, SUSPECTED)
+            outcome = Outcome(outcome.applies & known, outcome.violates & known)
         result = self._weighed(policy, rule, outcome, table)
         taken = rule.remedy in {"exclude", "quarantine"} or result.status == "violated"
         enforced = rule.in_force(self.as_of) and rule.remedy != "record"
@@ -132,7 +136,8 @@ def judge(
     table, covered = sample_table(samples), truth(samples, "covered")
     held = {(p, r.id): bench.hold(p, r, table) for p, r in rules if r.scope == "sample"}
     takers = (_coverage(bench, rules, covered), *held.values())
-    cleared = ~np.logical_or.reduce([taker.out for taker in takers], axis=0)
+    out = [truth(table, SUSPECTED), *(taker.out for taker in takers)]
+    cleared = ~np.logical_or.reduce(out, axis=0)
     whole = snapshot_table(covered, cleared, findings)
     judged = [
         held[p, r.id].result

@@ -1,8 +1,8 @@
 """The tables that rules read: samples, groups of them, the snapshot, the run.
 
 `SAMPLE` is the promise of ingest, engine and audits as far as rules may rely on it; whatever else a
-table of measures holds may be read too. Three columns are added from the reference data:
-`licence_use`, `generator_use` and `region_country`.
+table of measures holds may be read too. Four columns are added from the reference data:
+`licence_use`, `generator_use`, `captioner_use` and `region_country`.
 
 Does not see: how a column was measured. A column that is absent is not guessed; a rule that reads
 it blocks.
@@ -16,9 +16,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from governance.canon import Json
+from governance.places import country_of
 from governance.records import Finding
 from governance.snapshot import MANIFEST
-from policies.reference import USES, generator_use, licence_use, region_country
+from policies.reference import USES, generator_use, licence_use
 
 Mask = npt.NDArray[np.bool_]
 
@@ -28,20 +29,34 @@ _MEASURED: Final = {
     "height_px": pa.int32(), "format": pa.string(), "mode": pa.string(), "frames": pa.int32(),
     "trailing_bytes": pa.int64(), "pixels_sha256": pa.string(),
     "licence_spdx": pa.string(), "licence_claims": _TEXTS, "licence_conflict": pa.bool_(),
-    "licence_sources": _TEXTS, "licence_unrecognised": pa.bool_(), "attributed": pa.bool_(),
-    "optout": _TEXTS, "generator_id": pa.string(), "captioner_id": pa.string(),
+    "licence_sources": _TEXTS, "licence_unrecognised": pa.bool_(), "licence_evidence": _TEXTS,
+    "licensor_conflict": pa.bool_(), "attributed": pa.bool_(), "credit": pa.string(),
+    "optout": _TEXTS, "optout_evidence": _TEXTS, "generator_id": pa.string(),
+    "captioner_id": pa.string(), "c2pa_state": pa.string(), "c2pa_training": _TEXTS,
+    "c2pa_generator": pa.string(),
     "nsfw_scored": pa.bool_(), "nsfw_score": pa.float32(), "nsfw_class": pa.string(),
-    "nsfw_detections": pa.string(), "faces": pa.int32(), "nsfw_terms": pa.bool_(),
-    "suspected": pa.bool_(),
-    "phash": pa.string(), "low_information": pa.bool_(), "duplicate_of": pa.string(),
-    "duplicate_kind": pa.string(), "duplicate_same_attributes": pa.bool_(),
-    "declared": _TEXTS, "stated": _TEXTS,
-    "pii_kinds": _TEXTS, "pii_count": pa.int32(), "gps": pa.bool_(), "device_owner": pa.bool_(),
-    "minor_terms": pa.bool_(), "consent": pa.bool_(),
-    "storage_region": pa.string(), "caption_chars": pa.int32(),
+    "nsfw_detections": pa.string(), "nsfw_second_score": pa.float32(), "faces": pa.int32(),
+    "nsfw_terms": pa.bool_(), "pdq_quality": pa.int32(),
+    "suspected": pa.bool_(), "suspected_by": pa.string(),
+    "phash": pa.string(), "low_information": pa.bool_(), "phash_views": pa.binary(),
+    "duplicate_of": pa.string(), "duplicate_kind": pa.string(),
+    "duplicate_same_attributes": pa.bool_(), "duplicate_view": pa.string(),
+    "cluster": pa.string(), "leaks": _TEXTS,
+    "declared": _TEXTS, "stated": _TEXTS, "traits": _TEXTS,
+    "pii_kinds": _TEXTS, "pii_scores": pa.map_(pa.string(), pa.float64()),
+    "pii_count": pa.int32(), "pii_digests": _TEXTS, "pii_presidio_kinds": _TEXTS,
+    "gps": pa.bool_(), "device_owner": pa.bool_(), "person_named": pa.bool_(),
+    "face_marked": pa.bool_(), "model_release": pa.string(), "minor_terms": pa.bool_(),
+    "document_like": pa.float32(), "consent": pa.bool_(),
+    "storage_region": pa.string(), "subject_country": pa.string(), "gps_country": pa.string(),
+    "aspect": pa.float32(), "blur": pa.float32(), "entropy": pa.float32(),
+    "brightness": pa.float32(), "caption_chars": pa.int32(), "caption_words": pa.int32(),
+    "caption_script": pa.string(),
 }  # fmt: skip
-SAMPLE: Final = pa.schema([*MANIFEST, *_MEASURED.items(), ("covered", pa.bool_())])
-DERIVED: Final = frozenset({"licence_use", "generator_use", "region_country"})
+# What the workflow adds: was the sample measured; is its case closed, null where it has none
+JOINED: Final = {"covered": pa.bool_(), "case_closed": pa.bool_()}
+SAMPLE: Final = pa.schema([*MANIFEST, *_MEASURED.items(), *JOINED.items()])
+DERIVED: Final = frozenset({"licence_use", "generator_use", "captioner_use", "region_country"})
 _NUMBERS: Final = pa.map_(pa.string(), pa.float64())
 SNAPSHOT: Final = pa.schema(
     {
@@ -73,11 +88,12 @@ def sample_table(samples: pa.Table) -> pa.Table:
     if {"licence_claims", "licence_unrecognised"} <= names:
         uses = _licence_uses(samples["licence_claims"], samples["licence_unrecognised"])
         table = table.append_column("licence_use", uses)
-    if "generator_id" in names:
-        uses = _looked_up(samples["generator_id"].combine_chunks(), generator_use)
-        table = table.append_column("generator_use", uses)
+    for model in ("generator", "captioner"):
+        if f"{model}_id" in names:
+            uses = _looked_up(samples[f"{model}_id"].combine_chunks(), generator_use)
+            table = table.append_column(f"{model}_use", uses)
     if "storage_region" in names:
-        countries = _looked_up(samples["storage_region"].combine_chunks(), region_country)
+        countries = _looked_up(samples["storage_region"].combine_chunks(), country_of)
         table = table.append_column("region_country", countries)
     return table
 
@@ -123,7 +139,7 @@ def run_table(facts: Mapping[str, Json]) -> pa.Table:
     NULL: neither is believed.
     """
     region, stated = facts.get("compute_region"), facts.get("compute_country")
-    country = region_country(region) if isinstance(region, str) else None
+    country = country_of(region) if isinstance(region, str) else None
     plain = {k: v for k, v in facts.items() if v is None or isinstance(v, bool | int | float | str)}
     if stated and country and stated != country:
         return pa.Table.from_pylist([plain | {"compute_country": None}])

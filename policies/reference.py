@@ -1,4 +1,4 @@
-"""Reference data: what licences and generators' terms allow, and which country a region lies in.
+"""Reference data: what licences and generators' terms allow and ask; governance knows regions.
 
 Two rules keep the tables safe to edit. Every row whose pattern matches counts and the strictest
 decides, so the order of rows is nothing; and a row that permits spells the whole name, while one
@@ -19,15 +19,15 @@ from policies.rules import PACKAGED, Source, packaged
 # Unknown is stricter than disputed: a person can weigh a disputed claim that somebody has read, but
 # a waiver for it must not carry along a second claim that nobody has read.
 USES: Final = ("permitted", "duties", "disputed", "unknown", "forbidden")
-NONE: Final = "none"  # no generator is stated
-TABLES: Final = ("licences", "generators", "regions")
+NONE: Final = "none"  # no generator is stated; a licence without duties
+UNKNOWN_DUTIES: Final = frozenset({"unknown"})  # of a claim that no row knows
+TABLES: Final = {
+    "licences": "reference/licences.csv",
+    "generators": "reference/generators.csv",
+    "regions": "governance/reference/regions.csv",  # audits read it too
+}
 
 _EXPRESSION = re.compile(r"\s+(?:and|or)\s+|[()]")
-_ZONE = re.compile(r"(?<=[0-9])-?[a-f]$")  # ap-south-1a and asia-south1-b are zones of a region
-_PROVIDERS: Final = {
-    "amazon": "aws", "s3": "aws", "google": "gcp", "gcs": "gcp", "gs": "gcp", "microsoft": "azure",
-    "oracle": "oci",
-}  # fmt: skip
 
 
 def licence_use(claim: str | None) -> str:
@@ -39,27 +39,30 @@ def licence_use(claim: str | None) -> str:
     return strictest(_use("licences", part) for part in parts if part)
 
 
+def licence_duties(claim: str | None) -> frozenset[str]:
+    """Return what a licence claim asks for: 'attribution', 'notice', 'share-alike', or nothing.
+
+    Of an expression the duties of every part count. Where one part is in no row, 'unknown' is
+    among them: nobody has read what it asks for.
+    """
+    parts = [part.strip() for part in _EXPRESSION.split((claim or "").lower())]
+    found = (_duties(part) for part in parts if part)
+    return frozenset().union(*found) if any(parts) else UNKNOWN_DUTIES
+
+
 def generator_use(generator: str | None) -> str:
-    """Return what a generator's terms allow: one of `USES`, or 'none' where none is stated."""
+    """Return what a generator's terms allow: one of `USES`, or 'none' where none is stated.
+
+    Where several made it together, written with ' + ' between them, the strictest terms decide.
+    """
     said = (generator or "").strip().lower()
-    return _use("generators", re.sub(r"[^a-z0-9]+", "-", said).strip("-")) if said else NONE
+    names = (re.sub(r"[^a-z0-9]+", "-", name).strip("-") for name in said.split(" + "))
+    return strictest(_use("generators", name) for name in names) if said else NONE
 
 
 def strictest(uses: Iterable[str]) -> str:
     """Return the strictest of some uses; 'unknown' of none."""
     return max(uses, key=USES.index, default="unknown")
-
-
-def region_country(region: str | None) -> str | None:
-    """Return the ISO 3166-1 alpha-2 code of the country a region lies in.
-
-    Reads 'aws:ap-south-1', 'gcs/asia-south1-b', 'ap-south-1', 'IN' and 'India'. A bare name counts
-    where all providers that use it agree on the country; anything else is None.
-    """
-    said = (region or "").strip().lower().replace("/", ":")
-    provider, _, name = said.replace(" ", ":", 1).rpartition(":")
-    found = _countries(_PROVIDERS.get(provider, provider), name)
-    return found.pop() if len(found) == 1 else None
 
 
 def sources() -> tuple[Source, ...]:
@@ -68,16 +71,16 @@ def sources() -> tuple[Source, ...]:
         Source(
             id=f"reference/{table}",
             version=max(row["reviewed_on"] for row in _rows(table)),
-            source=f"{PACKAGED}reference/{table}.csv",
-            data=packaged(f"reference/{table}.csv"),
+            source=f"{PACKAGED}{path}",
+            data=packaged(path),
         )
-        for table in TABLES
+        for table, path in TABLES.items()
     )
 
 
 @cache
 def _rows(table: str) -> tuple[dict[str, str], ...]:
-    text = packaged(f"reference/{table}.csv").decode()
+    text = packaged(TABLES[table]).decode()
     return tuple(csv.DictReader(text.splitlines()))
 
 
@@ -87,11 +90,18 @@ def _forms(table: str, use: str) -> re.Pattern[str]:
     return re.compile("|".join(map(fnmatch.translate, globs)) or r"(?!)")
 
 
+@cache
+def _duty_forms() -> tuple[tuple[re.Pattern[str], frozenset[str]], ...]:
+    return tuple(
+        (re.compile(fnmatch.translate(row["pattern"])), frozenset(row["duties"].split()) - {NONE})
+        for row in _rows("licences")
+    )
+
+
+def _duties(name: str) -> frozenset[str]:
+    rows = [duties for form, duties in _duty_forms() if form.match(name)]
+    return frozenset().union(*rows) if rows else UNKNOWN_DUTIES
+
+
 def _use(table: str, name: str) -> str:
     return strictest(use for use in USES if _forms(table, use).match(name))
-
-
-def _countries(provider: str, name: str) -> set[str]:
-    names = {name, _ZONE.sub("", name)}
-    rows = [row for row in _rows("regions") if row["region"] in names]
-    return {row["country"] for row in rows if not provider or row["provider"] == provider}

@@ -261,8 +261,13 @@ class Pack:
 
 
 def packaged(name: str) -> bytes:
-    """Return a text that came with the program, by its name below `policies/`. Raises OSError."""
-    return resources.files("policies").joinpath(*name.split("/")).read_bytes()
+    """Return a text that came with the program. Raises OSError.
+
+    A name begins below `policies/`, or with `governance/` where audits read the text too.
+    """
+    first, *rest = name.split("/")
+    package, parts = ("governance", rest) if first == "governance" else ("policies", [first, *rest])
+    return resources.files(package).joinpath(*parts).read_bytes()
 
 
 def pack_names() -> tuple[str, ...]:

@@ -8,9 +8,10 @@ from dataclasses import asdict
 
 import altair as alt
 
+from app.found import FindingRow
 from app.runs import LossRow
 from app.theme import ACCENT, INK, REMEDY_COLOURS
-from app.view import DropRow, FindingRow
+from app.view import DropRow
 
 ROW_PX = 26  # height of one bar or interval
 LABEL_PX = 340

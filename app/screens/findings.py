@@ -7,7 +7,7 @@ import pyarrow as pa
 import streamlit as st
 from streamlit.column_config import NumberColumn, TextColumn
 
-from app import view
+from app import found, view
 from app.screens import charts
 from app.screens.evidence import nothing_yet, verified
 from governance.records import Decision
@@ -83,7 +83,7 @@ def rules(decision: Decision) -> None:
 def findings(workspace: Workspace, decision: Decision) -> None:
     """Draw the findings, one tab an audit."""
     st.subheader("Findings", anchor=False)
-    by_audit = view.finding_rows(view.findings(workspace, decision))
+    by_audit = found.finding_rows(found.findings(workspace, decision))
     if not by_audit:
         st.text("The audits found nothing to report.")
         return
@@ -94,9 +94,33 @@ def findings(workspace: Workspace, decision: Decision) -> None:
                 st.altair_chart(charts.intervals(shares[:PLOT_ROWS]))
             if len(shares) > PLOT_ROWS:
                 st.caption(f"The first {PLOT_ROWS} of {len(shares)} shares; the table has all.")
-            st.dataframe(
-                rows, hide_index=True, column_config=FINDINGS, column_order=tuple(FINDINGS)
+            picked = st.dataframe(
+                rows,
+                hide_index=True,
+                column_config=FINDINGS,
+                column_order=tuple(FINDINGS),
+                on_select="rerun",
+                selection_mode="single-row",
             )
+            chosen = [rows[index] for index in picked.selection.rows if index < len(rows)]
+            if not chosen:
+                st.caption("Pick a finding to read how it was come by and what it cannot see.")
+            for row in chosen:
+                explained(row)
+
+
+def explained(row: found.FindingRow) -> None:
+    """Draw how one finding was come by."""
+    method = found.method(row)
+    with st.container(border=True):
+        st.text(row.key)
+        if method is None:
+            st.warning("Nobody wrote down how this finding is come by; do not rely on it.")
+            return
+        st.text(f"Measured: {method.measured}")
+        st.text(f"How: {method.how}")
+        st.text(f"Library: {method.library}")
+        st.text(f"Cannot see: {method.cannot_see}")
 
 
 def excluded(table: pa.Table, dropped: list[view.DropRow]) -> None:

@@ -12,10 +12,10 @@ from functools import partial
 from pathlib import Path
 
 from governance import merkle
-from governance.canon import Json, canonical, file_sha256, sha256, write_whole
+from governance.canon import Json, canonical, file_sha256, sha256, whole_folder, write_whole
 from governance.cards import render
 from governance.cards.evidence import FINDINGS_FILE, FOLDER, Evidence, collect, policy_file
-from governance.errors import EvidenceMissing, Tampered, UsageError
+from governance.errors import EvidenceMissing, Tampered
 from governance.keys import TRUST_FILE, Role, Trust
 from governance.ledger import Entry, Ledger
 from governance.note import open_note
@@ -51,34 +51,33 @@ def make_bundle(workspace: Workspace, run: Path, out: Path) -> Path:
         EvidenceMissing: something the card must show is gone.
         Tampered: something it shows was altered.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} holds files already; name a new folder for the bundle.")
     evidence = collect(workspace, run)
-    making = out.with_name(f".{out.name}.making")
-    shutil.rmtree(making, ignore_errors=True)
-    making.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(run / PIPELINE, making)
-    shutil.copyfile(run / SAMPLES, making / SAMPLES)
-    for name, data in evidence.files.items():
-        write_whole(making / FOLDER / name, data)
-    trust = workspace.keyring.trust()
-    write_whole(making / TRUST_FILE, trust.to_bytes())
-    write_whole(making / CARD, render.render(evidence).encode())
-    for name, data in _ledger_files(workspace.ledger, evidence).items():
-        write_whole(making / PROOFS / name, data)
-    for role in ("gate", "trainer", "card"):
-        write_whole(making / f"{role}.pub", trust.of(role)[0].keyval["public"].encode())
-    write_whole(making / SCRIPT, _script().encode(), mode=0o755)
-    sums = "".join(f"{file_sha256(making / name)}  {name}\n" for name in _names(making)).encode()
-    write_whole(making / SUMS, sums)
-    said: dict[str, Json] = {"verifier": {"id": EXPORTER}, "properties": ["PRAMANA_CARD_EXPORTED"]}
-    payload = statement(SVR, subjects={SUMS: sha256(sums)}, predicate=said)
-    write_whole(making / CARD_STATEMENT, sign(payload, workspace.keyring.signer("card")))
-    if out.exists():
-        out.rmdir()
-    making.rename(out)
+    with whole_folder(out) as folder:
+        sums = _fill(folder, workspace, run, evidence)
     workspace.ledger.append("card.exported", {"run": run.name, "sums": sha256(sums)})
     return out
+
+
+def _fill(folder: Path, workspace: Workspace, run: Path, evidence: Evidence) -> bytes:
+    """Write all files of a bundle; return its list of digests."""
+    shutil.copytree(run / PIPELINE, folder, dirs_exist_ok=True)
+    shutil.copyfile(run / SAMPLES, folder / SAMPLES)
+    for name, data in evidence.files.items():
+        write_whole(folder / FOLDER / name, data)
+    trust = workspace.keyring.trust()
+    write_whole(folder / TRUST_FILE, trust.to_bytes())
+    write_whole(folder / CARD, render.render(evidence).encode())
+    for name, data in _ledger_files(workspace.ledger, evidence).items():
+        write_whole(folder / PROOFS / name, data)
+    for role in ("gate", "trainer", "card"):
+        write_whole(folder / f"{role}.pub", trust.of(role)[0].keyval["public"].encode())
+    write_whole(folder / SCRIPT, _script().encode(), mode=0o755)
+    sums = "".join(f"{file_sha256(folder / name)}  {name}\n" for name in _names(folder)).encode()
+    write_whole(folder / SUMS, sums)
+    said: dict[str, Json] = {"verifier": {"id": EXPORTER}, "properties": ["PRAMANA_CARD_EXPORTED"]}
+    payload = statement(SVR, subjects={SUMS: sha256(sums)}, predicate=said)
+    write_whole(folder / CARD_STATEMENT, sign(payload, workspace.keyring.signer("card")))
+    return sums
 
 
 def verify_bundle(folder: Path, pinned: Trust | None = None) -> list[Check]:

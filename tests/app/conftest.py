@@ -161,20 +161,28 @@ def _findings(samples: int, hostile: str) -> list[Finding]:
         return Finding(audit=audit, name=name, value=value, low=low, high=high, note=note)
 
     return [
-        share("licence", "CC-BY-4.0 share", 0.52, 0.045, "a tag is a claim, not title"),
-        share("licence", "CC0-1.0 share", 0.31, 0.041),
-        share("licence", "CC-BY-NC-SA-4.0 share", 0.11, 0.028),
-        share("licence", f"{hostile} share", 0.01, 0.01),
-        Finding(audit="licence", name="conflicting sources", value=7, ids=("scene-0001",) * 7),
+        share("licence", "licence=CC-BY-4.0 share", 0.52, 0.045, "a tag is a claim, not title"),
+        share("licence", "licence=CC0-1.0 share", 0.31, 0.041),
+        share("licence", "licence=CC-BY-NC-SA-4.0 share", 0.11, 0.028),
+        share("licence", f"licence={hostile} share", 0.01, 0.01),
+        Finding(audit="licence", name="licence conflicts", value=7, ids=("scene-0001",) * 7),
         share("nsfw", "decoded share", 0.998, 0.003),
         Finding(
             audit="nsfw", name="suspected", value=0, note="a detector misses what it never saw"
         ),
-        Finding(audit="duplicates", name="exact pixel groups", value=30, ids=("scene-0016",) * 30),
+        Finding(
+            audit="duplicates", name="groups of equal pixels", value=30, ids=("scene-0016",) * 30
+        ),
         share("bias", "gender=woman share", 0.44, 0.045, "counted as declared, never inferred"),
         share("bias", "gender=man share", 0.49, 0.045),
         share("bias", f"gender={hostile} share", 0.07, 0.023),
-        Finding(audit="bias", name="npmi woman, nurse", value=0.31, low=0.12, high=0.47),
+        Finding(
+            audit="bias",
+            name="nPMI gender=woman, occupation=nurse",
+            value=0.31,
+            low=0.12,
+            high=0.47,
+        ),
         Finding(audit="locality", name="samples stored outside India", value=None),
         Finding(audit="quality", name="samples", value=samples),
     ]

@@ -21,6 +21,8 @@ from governance.workspace import Workspace
 from training.config import load_preset
 from training.start import host_class
 
+pytestmark = pytest.mark.xdist_group("command-line")
+
 Run = Callable[..., tuple[int, str, str]]
 DECLARED = 'operator = "a test"\ncountry = "IN"\ncompute_region = "IN"\n'
 

@@ -28,6 +28,8 @@ import pytest
 from app import main, view
 from governance.workspace import Workspace
 
+pytestmark = pytest.mark.xdist_group("browser")
+
 CHROMIUM = Path("/usr/bin/chromium")
 SCREENS = {"": "Excluded samples", "trail": "Merkle root", "card": "Training loss"}
 WAIT_S = 60.0

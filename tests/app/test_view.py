@@ -13,7 +13,7 @@ from app import runs, view
 from governance import merkle
 from governance.errors import EvidenceMissing, Tampered
 from governance.note import open_note
-from governance.records import Finding, RuleStatus, Verdict
+from governance.records import RuleStatus, Verdict
 from governance.workspace import Workspace
 
 
@@ -80,42 +80,6 @@ def test_pages_of_excluded_samples_follow_each_other(workspace):
     pages = [view.excluded_rows(table, start=at, limit=20)[1] for at in range(0, total, 20)]
     assert [row for page in pages for row in page] == everything
     assert total == table.num_rows
-
-
-@pytest.mark.parametrize(
-    ("name", "measured", "value", "interval"),
-    [
-        ("CC0 share", (0.5, 0.4, 0.625), "50.0 %", "40.0 % to 62.5 %"),
-        ("decoded_share", (1.0, None, None), "100.0 %", ""),
-        ("retention", (0.8, 0.7, 0.9), "80.0 %", "70.0 % to 90.0 %"),
-        ("nPMI woman, nurse", (0.31, 0.1, 0.5), "0.31", "0.1 to 0.5"),
-        ("effective groups", (3.14159, 2.0, 4.5), "3.14", "2 to 4.5"),
-        ("exact groups", (12184, None, None), "12,184", ""),
-        ("outside India", (None, None, None), "not measured", ""),
-    ],
-)
-def test_a_finding_reads_as_what_it_is(name, measured, value, interval):
-    share, low, high = measured
-    finding = Finding(audit="a", name=name, value=share, low=low, high=high)
-    [row] = view.finding_rows([finding])["a"]
-    assert (row.value, row.interval) == (value, interval)
-    assert (row.share is not None) == value.endswith("%")
-
-
-def test_findings_keep_the_order_of_their_audits_and_carry_no_control_characters(workspace):
-    found = view.findings(workspace, workspace.latest_decision())
-    rows = view.finding_rows([*found, Finding(audit="last", name="a\u202eb\x1b[31m", value=1)])
-    assert list(rows) == ["licence", "nsfw", "duplicates", "bias", "locality", "quality", "last"]
-    assert rows["last"][0].name == "a b [31m"
-
-
-def test_altered_findings_are_not_shown(copy):
-    decision = copy.latest_decision()
-    [path] = (copy.state / "objects").rglob(decision.findings)
-    path.chmod(0o644)
-    path.write_bytes(path.read_bytes().replace(b"0.52", b"0.92"))
-    with pytest.raises(Tampered, match="the findings were altered"):
-        view.findings(copy, decision)
 
 
 def test_an_altered_table_of_excluded_samples_is_not_shown(copy):

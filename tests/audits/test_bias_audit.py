@@ -1,50 +1,20 @@
 import csv
+import functools
 import json
 import math
-from collections import Counter
 
-import duckdb
-import numpy as np
+import bias_answers
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from told import concluded, measured
 
-from audits.audit import Batch, wilson
-from audits.bias import BiasAudit, declared, parity
+from audits.audit import wilson
+from audits.bias import declared
 from governance.errors import Tampered, UsageError
-from governance.records import findings_bytes
 
-ATTRIBUTES = ("gender", "skin_tone", "skin_tones", "occupation", "cultural_marker")
-
-
-def measured(rows):
-    """Return measures of (id, attributes, caption) rows."""
-    manifest = pa.table(
-        {
-            "id": [row[0] for row in rows],
-            "attributes": pa.array(
-                [None if row[1] is None else json.dumps(row[1]) for row in rows], pa.string()
-            ),
-            "caption": pa.array([row[2] for row in rows], pa.string()),
-        }
-    )
-    audit = BiasAudit()
-    columns = audit.measure(Batch(manifest, (None,) * len(rows), (b"",) * len(rows)))
-    for field in audit.columns:
-        manifest = manifest.append_column(field, pa.array(columns[field.name], field.type))
-    return manifest
-
-
-def no_picture(sample_id):
-    raise AssertionError(f"bias asked for the picture of {sample_id}")
-
-
-def concluded(measures):
-    with duckdb.connect() as connection:
-        connection.register("measures", measures)
-        findings = BiasAudit().conclude(connection, no_picture).findings
-    assert len({finding.name for finding in findings}) == len(findings)
-    return {finding.name: finding for finding in findings}
+emoji = functools.cache(bias_answers.emoji)  # 2,973 pictures are decoded
+TONES = "light | medium | medium-dark | medium-light"
+ROWS = [(f"w{n}", {"gender": "woman"}, "a nurse") for n in range(3)]
 
 
 @pytest.mark.parametrize(
@@ -78,13 +48,18 @@ def test_attributes_that_are_no_object_are_refused(text, fault):
 
 def test_a_sample_that_declares_nothing_has_empty_lists():
     table = measured([("a", None, None), ("b", {}, "")])
-    assert table["declared"].to_pylist() == [[], []]
-    assert table["stated"].to_pylist() == [[], []]
+    for column in ("declared", "stated", "traits"):
+        assert table[column].to_pylist() == [[], []]
+
+
+def test_traits_and_settings_are_no_groups():
+    (row,) = measured([("a", None, "a poor woman in a kitchen")]).to_pylist()
+    assert row["stated"] == ["gender=woman"]
+    assert row["traits"] == ["setting=kitchen", "trait=poor"]
 
 
 def test_counts_shares_coverage_and_effective_groups_are_reported():
-    rows = [(f"w{n}", {"gender": "woman"}, "a nurse") for n in range(3)]
-    rows += [("m", {"gender": "man"}, "a man"), ("x", None, "a mango")]
+    rows = [*ROWS, ("m", {"gender": "man"}, "a man"), ("x", None, "a mango")]
     found = concluded(measured(rows))
     assert found["gender=woman samples"].value == 3
     share = found["gender=woman share"]
@@ -95,6 +70,12 @@ def test_counts_shares_coverage_and_effective_groups_are_reported():
     assert found["gender effective groups"].value == pytest.approx(math.exp(entropy))
     assert found["stated occupation=nurse samples"].value == 3
     assert found["stated gender=man samples"].value == 1
+
+
+def test_a_value_that_names_nobody_is_counted_and_is_no_group():
+    found = concluded(measured([*ROWS, ("x", {"gender": "not-applicable"}, "")]))
+    assert found["gender=not-applicable samples"].value == 1
+    assert found["gender effective groups"].value == pytest.approx(1)
 
 
 def test_a_sample_with_two_values_on_an_axis_counts_in_both_and_is_covered_once():
@@ -109,7 +90,6 @@ def test_nothing_declared_is_a_finding_of_no_coverage():
     found = concluded(measured([("a", None, "a mango")]))
     assert found["samples with a declared group"].value == 0.0
     assert found["samples with a stated group"].value == 0.0
-    assert len(found) == 2
 
 
 def test_no_sample_gives_no_share_and_the_whole_interval():
@@ -126,94 +106,90 @@ def test_an_axis_of_many_values_is_reported_by_its_largest_groups():
     assert "Of 118" in found["creator effective groups"].note
 
 
-@pytest.mark.shared
-@pytest.mark.parametrize("vendor", ["noto", "twemoji", "openmoji", "fluent"])
-def test_counts_of_a_vendor_are_those_of_the_published_summary(shared, vendor):
-    table = pq.read_table(shared / "emoji" / f"emoji-{vendor}.parquet")
+def test_an_ambiguous_name_is_counted_as_that_and_as_no_group():
+    found = concluded(measured([("a", None, "Mr Khan at a fair"), ("b", None, "a Sikh")]))
+    assert found["stated ambiguous=khan samples"].value == 1
+    assert found["samples with a stated group"].value == 0.5
+    assert "stated ambiguous=khan share" not in found
+
+
+def test_a_picture_with_several_captions_counts_once_with_all_they_say():
+    said = {"a": "a man", "b": "a boy", "c": "a man", "d": "a woman", "e": "a woman"}
+    rows = [(name, None, caption) for name, caption in said.items()]
+    chain = pa.array([None, "a", None, "c", "d"], pa.string())  # e copies d, which copies c
+    found = concluded(measured(rows, duplicate_of=chain))
+    assert found["pictures with stated gender=man alone"].value == 1
+    assert found["pictures with several stated gender groups"].value == 1
+    assert found["stated gender=man samples"].value == 3
+
+
+def test_scripts_of_captions_are_shares():
     rows = [
-        (row["id"], {name: row[name] for name in ATTRIBUTES}, row["caption"])
-        for row in table.drop_columns(["image"]).to_pylist()
+        ("a", None, "a man"),
+        ("b", None, "एक आदमी"),
+        ("c", None, "ஒரு ஆண், a man"),
+        ("d", None, ""),
     ]
     found = concluded(measured(rows))
+    assert found["captions in Latin script share"].value == pytest.approx(2 / 3)
+    assert found["captions in Devanagari script share"].value == pytest.approx(1 / 3)
+    assert "captions in Bengali script share" not in found
+
+
+def test_the_same_measures_give_the_same_findings_in_any_order():
+    table = measured([*ROWS, ("m", {"gender": "man"}, "a man"), ("x", None, "a mango")])
+    turned = table.take(pa.array(range(table.num_rows - 1, -1, -1)))
+    assert concluded(table) == concluded(turned)
+
+
+@pytest.mark.shared
+def test_captions_of_coco_name_only_men_in_928_pictures_and_only_women_in_400(shared):
+    found = bias_answers.coco(shared)
+    assert found["pictures with stated gender=man alone"].value == 928
+    assert found["pictures with stated gender=woman alone"].value == 400
+    assert found["pictures with several stated gender groups"].value == 185
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("vendor", "expected"),
+    [
+        ("openmoji", {
+            "one picture for gender=man | unspecified": 102,
+            "one picture for gender=unspecified | woman": 6,
+        }),
+        ("noto", {
+            f"one picture for skin_tone=dark | default | {TONES}": 1,
+            f"one picture for skin_tones=dark | {TONES} | nothing": 1,
+        }),
+        ("twemoji", {}),
+        ("fluent", {}),
+    ],
+)  # fmt: skip
+def test_pictures_under_several_labels_are_those_that_are_published(shared, vendor, expected):
+    found = emoji(shared, vendor)
+    shared_by = {n: f.value for n, f in found.items() if n.startswith("one picture for ")}
+    assert shared_by == expected
+    known = {}
+    with (shared / "emoji" / "exact_duplicates.csv").open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream):
+            if row["id"].startswith(f"{vendor}/") and row["reason"] != "same picture, other name":
+                known.setdefault(row["group"], set()).add(row["id"])
+    several = found["samples whose picture stands for another group too"]
+    assert set(several.ids) == set().union(*known.values())
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("vendor", ["noto", "twemoji", "openmoji", "fluent"])
+def test_balanced_labels_raise_no_alarm_and_counts_are_those_published(shared, vendor):
+    found = emoji(shared, vendor)
+    assert found["associations compared"].value > 100
+    assert found["associations beyond chance"].value == 0
     summary = csv.DictReader((shared / "emoji" / "summary.csv").read_text().splitlines())
     expected = {
         f"{row['attribute']}={row['value']} samples": int(row[vendor])
         for row in summary
-        if row["attribute"] in ATTRIBUTES
+        if row["attribute"] in bias_answers.DECLARED
     }
     assert {name: found[name].value for name in expected} == expected
     assert found["gender=woman share"].value == pytest.approx(472 / 2973)
-
-
-def people(seed=0, count=2000):
-    """Return measures of people with two axes, one of them a list, and some excluded ids."""
-    rng = np.random.default_rng(seed)
-    rows = []
-    for n in range(count):
-        gender = rng.choice(["woman", "man", "hijra"], p=[0.45, 0.54, 0.01])
-        tones = sorted(set(rng.choice(["light", "medium", "dark"], 2)))
-        rows.append((str(n), {"gender": gender, "skin_tones": tones}, ""))
-    excluded = [r[0] for r in rows if rng.random() < (0.3 if "dark" in r[1]["skin_tones"] else 0.1)]
-    return measured(rows), excluded
-
-
-def test_parity_on_counts_is_that_of_fairlearn_on_rows_to_the_last_bit():
-    metrics = pytest.importorskip("fairlearn.metrics")
-    measures, excluded = people()
-    found = {finding.name: finding for finding in parity(measures, excluded)}
-    rows = [
-        (group, int(name not in excluded))
-        for name, groups in zip(
-            measures["id"].to_pylist(), measures["declared"].to_pylist(), strict=True
-        )
-        for group in groups
-        if group.startswith("skin_tones=")
-    ]
-    kept = [row[1] for row in rows]
-    frame = metrics.MetricFrame(
-        metrics=metrics.selection_rate,
-        y_true=kept,
-        y_pred=kept,
-        sensitive_features=[row[0] for row in rows],
-    )
-    for group, rate in frame.by_group.items():
-        assert found[f"{group} retention"].value == rate
-    assert found["skin_tones retention difference"].value == frame.difference()
-    assert found["skin_tones retention ratio"].value == frame.ratio()
-    assert frame.difference() > 0.05
-
-
-def test_a_small_group_has_a_rate_and_an_interval_but_no_part_in_the_gap():
-    measures, excluded = people(count=300)
-    scarce = Counter(g for groups in measures["declared"].to_pylist() for g in groups)
-    assert 0 < scarce["gender=hijra"] < 30
-    found = {finding.name: finding for finding in parity(measures, excluded)}
-    assert found["gender=hijra retention"].note.startswith("Insufficient evidence")
-    assert found["gender=woman retention"].note == ""
-    woman, man = (found[f"gender={g} retention"].value for g in ("woman", "man"))
-    assert found["gender retention difference"].value == pytest.approx(abs(woman - man))
-    assert "Between 2 of 3 groups" in found["gender retention difference"].note
-
-
-@pytest.mark.parametrize(
-    ("rows", "excluded", "difference", "ratio"),
-    [
-        ({"woman": 29, "man": 40}, 0, None, None),
-        ({"woman": 40}, 0, None, None),
-        ({"woman": 40, "man": 40}, 80, 0.0, None),
-        ({"woman": 40, "man": 40}, 40, 1.0, 0.0),
-        ({"woman": 40, "man": 40}, 0, 0.0, 1.0),
-    ],
-    ids=["one large group", "one group", "nothing kept", "no woman kept", "all kept"],
-)
-def test_a_gap_is_a_number_or_nothing_and_never_nan(rows, excluded, difference, ratio):
-    samples = [(f"{g}{n}", {"gender": g}, "") for g, count in rows.items() for n in range(count)]
-    findings = parity(measured(samples), {s[0] for s in samples[:excluded]})
-    found = {finding.name: finding.value for finding in findings}
-    assert found["gender retention difference"] == difference
-    assert found["gender retention ratio"] == ratio
-    assert findings_bytes(findings)  # NaN has no canonical form
-
-
-def test_nothing_declared_has_no_parity():
-    assert parity(measured([("a", None, "a woman")]), []) == ()

@@ -42,6 +42,13 @@ def test_a_folder_with_metadata_becomes_shards_and_rows(tmp_path):
     assert [shard.path for shard in snapshot.shards] == ["shards/shard-00000.parquet"]
 
 
+def test_bare_pictures_are_sealed_without_captions(tmp_path):
+    source = folder_of(tmp_path / "photos", "")
+    (source / "metadata.jsonl").unlink()
+    rows = rows_of(ingest([str(source)], snapshots=tmp_path / "snapshots"))
+    assert {key: row["caption"] for key, row in rows.items()} == {"a.png": None, "b.png": None}
+
+
 def test_every_csv_cell_is_kept_as_it_stands(tmp_path):
     text = '\ufefffile_name,caption,license,n\na.png,"two\nlines",CC0,007\nb.png,,NA,1e5\n'
     source = folder_of(tmp_path / "photos", text, name="metadata.csv")

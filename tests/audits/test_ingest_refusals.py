@@ -83,12 +83,6 @@ def empty_folder(folder):
     return folder / "empty"
 
 
-def bare_pictures(folder):
-    source = folder_of(folder / "photos", "")
-    (source / "metadata.jsonl").unlink()
-    return source
-
-
 def captionless(folder):
     pq.write_table(pa.table({"image": [png()], "wording": ["x"]}), folder / "set.parquet")
     return folder / "set.parquet"
@@ -112,14 +106,13 @@ def no_rows(folder):
         (text_file("set.csv", "path,caption\na,b\na,b,c\n"), "cannot be read to its end"),
         (text_file("set.csv", ""), "holds no sample"),
         (empty_folder, "none that is read"),
-        (bare_pictures, "no caption column: found no column at all"),
         (captionless, "no caption column: found image, wording"),
         (no_rows, "holds no sample"),
         (lambda folder: folder / "nowhere.parquet", "no file or folder"),
         (lambda _: "/dev/null", "neither a file nor a folder"),
     ],
     ids=["truncated tar", "broken Parquet", "suffix", "JSON", "JSON shape", "no path", "twice",
-         "shifted CSV", "ragged CSV", "empty CSV", "empty folder", "no metadata", "no caption",
+         "shifted CSV", "ragged CSV", "empty CSV", "empty folder", "no caption",
          "no rows", "missing", "device"],
 )  # fmt: skip
 def test_a_source_that_cannot_be_read_is_refused_in_a_sentence(tmp_path, make, said):

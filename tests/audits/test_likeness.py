@@ -6,10 +6,12 @@ import imagehash
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image, ImageDraw, ImageEnhance
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 from audits.audit import LONGEST_PX
-from audits.likeness import Agreement, close_pairs, hashes, reduced
+from audits.likeness import Agreement, Resemblance, reduced
+from audits.search import WIDE_BANDS, close_pairs
+from audits.views import hashes
 from governance.images import Undecodable, decode
 
 
@@ -65,8 +67,8 @@ ODD = {
 
 @pytest.mark.parametrize("image", ODD.values(), ids=ODD.keys())
 def test_a_hash_is_that_of_imagehash(image):
-    ((found, _),) = hashes([image])
-    assert found == str(imagehash.phash(image))
+    (found,) = hashes([image])
+    assert found.phash == str(imagehash.phash(image))
 
 
 @pytest.mark.shared
@@ -74,11 +76,11 @@ def test_a_hash_is_that_of_imagehash(image):
 def test_hashes_of_a_whole_batch_are_those_of_imagehash(shared, file):
     table = pq.read_table(shared / f"{file}.parquet", columns=["image"])["image"].to_pylist()
     images = [thumbnail(data) for data in table[::6]]
-    assert [found for found, _ in hashes(images)] == [str(imagehash.phash(i)) for i in images]
+    assert [found.phash for found in hashes(images)] == [str(imagehash.phash(i)) for i in images]
 
 
 def test_plain_pictures_are_too_plain_to_hash():
-    plain = {name: hashes([image])[0][1] for name, image in ODD.items()}
+    plain = {name: hashes([image])[0].plain for name, image in ODD.items()}
     assert plain == {
         "white": True, "one colour": True, "half and half": True, "a drawing": False,
         "one pixel": True, "thin": True, "noise": False, "fog": True, "scene": False,
@@ -89,8 +91,11 @@ def test_no_picture_has_no_hash():
     assert hashes([]) == []
 
 
-@pytest.mark.parametrize("bits", range(16))
-def test_the_search_finds_every_pair_that_brute_force_finds(bits):
+BANDS = [(bits, ()) for bits in range(16)] + [(bits, WIDE_BANDS) for bits in range(9)]
+
+
+@pytest.mark.parametrize(("bits", "bands"), BANDS)
+def test_the_search_finds_every_pair_that_brute_force_finds(bits, bands):
     rng = np.random.default_rng(bits)
     far = rng.integers(0, 1 << 64, 600, dtype=np.uint64)
     flips = [
@@ -101,7 +106,7 @@ def test_the_search_finds_every_pair_that_brute_force_finds(bits):
     distance = np.bitwise_count(hashed[:, None] ^ hashed[None])
     expected = np.argwhere(np.triu(distance <= bits, 1))
     assert len(expected) >= (60 if bits else 0)
-    assert close_pairs(hashed, bits).tolist() == expected.tolist()
+    assert close_pairs(hashed, bits, bands).tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("count", [0, 1])
@@ -172,6 +177,28 @@ def test_each_tolerance_tells_pictures_apart_alone(gate, pair):
     one, other = (reduced(np.asarray(image)) for image in pair)
     assert Agreement(**LOOSE).holds(one, other)
     assert not Agreement(**LOOSE | {gate: getattr(Agreement(), gate)}).holds(one, other)
+
+
+SOFT = scene(1).filter(ImageFilter.GaussianBlur(4))
+FREE = {
+    "least_explained": -math.inf, "tile_left": math.inf, "tile_clean": math.inf,
+    "light_levels": math.inf, "colour_levels": math.inf, "least_levels": 0.0,
+}  # fmt: skip
+RESEMBLANCE_GATES = {
+    "least_explained": (scene(1), Image.blend(scene(1), scene(2), 0.5)),
+    "tile_left": (scene(1), Image.blend(scene(1), scene(2), 0.5)),
+    "tile_clean": (scene(1), with_detail(scene(1))),
+    "light_levels": (DIM, levels(DIM, lambda p: p + 100)),
+    "colour_levels": (scene(1), Image.merge("RGB", [*scene(1).split()[:2], scene(2).split()[2]])),
+    "least_levels": (levels(SOFT, lambda p: p * 0.05 + 120), SOFT),
+}
+
+
+@pytest.mark.parametrize(("gate", "pair"), RESEMBLANCE_GATES.items(), ids=RESEMBLANCE_GATES.keys())
+def test_each_limit_of_what_is_left_tells_pictures_apart_alone(gate, pair):
+    one, other = (reduced(np.asarray(image)) for image in pair)
+    assert Resemblance(**FREE).holds(one, other)
+    assert not Resemblance(**FREE | {gate: getattr(Resemblance(), gate)}).holds(one, other)
 
 
 @pytest.mark.shared

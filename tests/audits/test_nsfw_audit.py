@@ -14,8 +14,10 @@ import pytest
 from PIL import Image, ImageDraw, ImageOps
 
 from audits.audit import LONGEST_PX, Batch
-from audits.detector import Detector, Weights
-from audits.nsfw import CLASSES, EXPOSED, NsfwAudit, _started, detections, network_input
+from audits.boxes import CLASSES, EXPOSED, detections, network_input
+from audits.detector import PLAIN, Detector, Weights, started
+from audits.methods import method_of
+from audits.nsfw import NsfwAudit
 from governance.errors import EvidenceMissing, Tampered
 from governance.images import Picture, decode
 
@@ -179,7 +181,8 @@ def test_an_undecodable_picture_has_no_score_rather_than_zero():
     (row,) = measured([("a nude statue", None)])
     assert row == {
         "nsfw_scored": False, "nsfw_score": None, "nsfw_class": None, "nsfw_detections": None,
-        "faces": None, "nsfw_terms": True, "suspected": False,
+        "nsfw_second_score": None, "faces": None, "nsfw_terms": True, "pdq_quality": None,
+        "suspected": False, "suspected_by": None,
     }  # fmt: skip
 
 
@@ -188,33 +191,49 @@ def test_a_picture_without_an_exposed_class_scores_zero():
     (row,) = measured([("hills", landscape())])
     assert row == {
         "nsfw_scored": True, "nsfw_score": 0.0, "nsfw_class": None, "nsfw_detections": "[]",
-        "faces": 0, "nsfw_terms": False, "suspected": False,
+        "nsfw_second_score": None, "faces": 0, "nsfw_terms": False, "pdq_quality": None,
+        "suspected": False, "suspected_by": None,
     }  # fmt: skip
 
 
+WORDS = "CS-01 minor and nudity by caption terms"
 SUSPECTED = {
-    "a minor and a high score": ("a girl", disc, 0.3),
-    "a minor and a high score in Hindi": ("एक लड़की", disc, 0.3),
-    "a minor and nudity in words": ("a naked child", landscape, 0.6),
-    "words alone, nothing decoded": ("a naked child", lambda: None, 0.6),
+    "a minor and a high score": ("a girl", disc, 0.3, f"{WORDS} and NudeNet 320n@"),
+    "a minor and a high score in Hindi": ("एक लड़की", disc, 0.3, f"{WORDS} and NudeNet 320n@"),
+    "an age and a high score": ("12-year-old model", disc, 0.3, f"{WORDS} and NudeNet 320n@"),
+    "a minor and nudity in words": ("a naked child", landscape, 0.6, WORDS),
+    "words alone, nothing decoded": ("a naked child", lambda: None, 0.6, WORDS),
 }
 
 
 @detector_only
-@pytest.mark.parametrize(("caption", "make", "limit"), SUSPECTED.values(), ids=SUSPECTED.keys())
-def test_of_a_suspected_sample_nothing_else_is_kept(caption, make, limit):
+@pytest.mark.parametrize(
+    ("caption", "make", "limit", "by"), SUSPECTED.values(), ids=SUSPECTED.keys()
+)
+def test_of_a_suspected_sample_nothing_is_kept_but_what_suspects_it(caption, make, limit, by):
     (row,) = measured([(caption, make())], suspect_score=limit)
-    assert row == {
-        "nsfw_scored": make() is not None, "nsfw_score": None, "nsfw_class": None,
-        "nsfw_detections": "[]", "faces": None, "nsfw_terms": None, "suspected": True,
+    assert {name for name, value in row.items() if value is not None} == {
+        "suspected", "suspected_by",
     }  # fmt: skip
+    assert row["suspected_by"].startswith(by)
+
+
+def test_words_that_suspect_a_sample_keep_it_from_every_detector():
+    (row,) = measured([("a naked child", landscape())], weights=None)
+    assert row["suspected"] is True  # no detector was asked, or its absence would have been told
 
 
 @detector_only
 @pytest.mark.parametrize(
     ("caption", "limit"),
-    [("a disc", 0.3), ("a baby chick", 0.3), ("a girl", 0.9), ("a nude statue", 0.3)],
-    ids=["no minor", "another baby", "a low score", "nudity alone"],
+    [
+        ("a disc", 0.3),
+        ("a baby chick", 0.3),
+        ("a girl", 0.9),
+        ("a nude statue", 0.3),
+        ("18-year-old whisky", 0.3),
+    ],
+    ids=["no minor", "another baby", "a low score", "nudity alone", "of age"],
 )
 def test_one_sign_alone_suspects_nobody(caption, limit):
     (row,) = measured([(caption, disc())], suspect_score=limit)
@@ -237,7 +256,7 @@ def test_the_two_suspect_scores_hold_for_their_classes(label, score, suspected):
     assert NsfwAudit()._suspicious(found) is suspected  # noqa: SLF001  no picture would show this
 
 
-def concluded(rows):
+def concluded(rows, **settings):
     table = pa.table(
         {
             "id": [row["id"] for row in rows],
@@ -250,7 +269,9 @@ def concluded(rows):
     )
     with duckdb.connect() as connection:
         connection.register("measures", table)
-        findings = NsfwAudit().conclude(connection, lambda _: pytest.fail("no picture")).findings
+        audit = NsfwAudit(**settings)
+        findings = audit.conclude(connection, lambda _: pytest.fail("no picture")).findings
+    assert all(method_of("nsfw", finding.name).how for finding in findings)
     return {finding.name: finding for finding in findings}
 
 
@@ -272,18 +293,23 @@ def test_findings_count_classes_faces_sources_and_what_is_suspected():
             planted("c", "two.parquet", FACE, BELLY),
             planted("d", "two.parquet"),
             {"id": "e", "source": None, "nsfw_scored": False, "nsfw_terms": True},
-            {"id": "f", "source": None, "nsfw_scored": True, "suspected": True},
+            {"id": "f", "source": None, "suspected": True, "suspected_by": WORDS},
         ]
     )
     assert found["samples with BUTTOCKS_EXPOSED"].ids == ("a", "b")
     assert found["samples with ANUS_EXPOSED"].ids == ("a",)
     assert found["samples with FEMALE_BREAST_EXPOSED"].value == 0
+    assert (found[f"samples with {FACE}"].value, found[f"samples with {FACE}"].ids) == (2, ())
+    assert {name for name in found if name.startswith("samples with ")} == {
+        "samples with a face box", *(f"samples with {label}" for label in CLASSES),
+    }  # fmt: skip
     assert found["samples with a face box"].value == 2
     assert found["captions with terms of nudity"].value == 1
-    assert found["scored by the detector"].value == pytest.approx(5 / 6)
-    assert found["exposed rate in one.parquet"].value == 1.0
-    assert found["exposed rate in two.parquet"].value == 0.0
-    assert found["exposed rate in no named source"].high == 1.0
+    assert found["scored by the detector"].value == pytest.approx(4 / 6)
+    assert found["exposed rate from 0.2 in one.parquet"].value == 1.0
+    assert found["exposed rate from 0.5 in one.parquet"].value == 1.0
+    assert found["exposed rate from 0.2 in two.parquet"].value == 0.0
+    assert found["exposed rate from 0.4 in no named source"].high == 1.0
     assert found["suspected: minor and nudity together"].ids == ("f",)
 
 
@@ -335,7 +361,7 @@ def test_weights_that_change_after_they_were_named_are_not_run(tmp_path):
 def test_a_detector_that_died_is_missing_evidence_and_the_next_batch_starts_another():
     audit = NsfwAudit()
     before = measured([("a", disc())])
-    os.kill(_started(audit.weights).pid, signal.SIGKILL)
+    os.kill(started(audit.weights, PLAIN).pid, signal.SIGKILL)
     with pytest.raises(EvidenceMissing, match=r"ended with status -9.*finished shards are kept"):
         measured([("a", disc())])
     assert measured([("a", disc())]) == before
@@ -345,7 +371,7 @@ WORKER = """
 import sys, time
 from PIL import Image
 from audits.detector import Detector, Weights
-from audits.nsfw import network_input
+from audits.boxes import network_input
 detector = Detector(Weights.installed())
 detector.run(network_input(Image.new("RGB", (64, 64))))
 print(detector.pid, "onnxruntime" in sys.modules, "nudenet" in sys.modules, flush=True)

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from audits.engine import measure, open_measures
+from audits.engine import joined, measure, open_measures
 from audits.ingest import ingest
 from audits.registry import AUDITS
 
@@ -26,10 +26,17 @@ def test_no_hash_score_size_or_term_of_a_suspected_sample_reaches_the_disk(tmp_p
     done = measure(
         snapshot, AUDITS, folder=tmp_path / "m", recorded={}, record=lambda *_: None, workers=1
     )
-    rows = open_measures(tmp_path / "m", recorded=done.parts, snapshot=snapshot).to_pylist()
+    measures = open_measures(tmp_path / "m", recorded=done.parts, snapshot=snapshot)
+    rows = measures.to_pylist()
     (suspected,) = [row for row in rows if row["suspected"]]
     (other,) = [row for row in rows if not row["suspected"]]
     assert {name for name, value in suspected.items() if value is not None} == {
-        "id", "sha256", "suspected",
+        "id", "sha256", "suspected", "suspected_by",
     }  # fmt: skip
     assert (other["phash"], other["licence_spdx"]) != (None, None)
+    shown = joined(snapshot.manifest(), measures).to_pylist()  # what conclusions and rules read
+    (suspected,) = [row for row in shown if row["suspected"]]
+    (other,) = [row for row in shown if not row["suspected"]]
+    assert (suspected["caption"], suspected["licence"], suspected["extra"]) == (None, None, "{}")
+    assert (other["caption"], other["licence"]) == ("a stone", "MIT")
+    assert suspected["size_bytes"] > 0

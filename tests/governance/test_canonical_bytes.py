@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governance.canon import canonical, parse_json, parse_yaml, printable, whole_file, write_whole
+from governance.canon import (
+    canonical,
+    parse_json,
+    parse_yaml,
+    printable,
+    whole_file,
+    whole_folder,
+    write_whole,
+)
 from governance.errors import UsageError
 
 
@@ -66,3 +74,21 @@ def test_a_file_is_as_before_when_its_writing_fails(tmp_path: Path) -> None:
         stream.writelines([b"half", "not bytes"])
     assert path.read_bytes() == b"before"
     assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    with pytest.raises(TypeError), whole_folder(tmp_path / "out") as making:
+        (making / "a").write_text(b"no text")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "out").mkdir()
+    with whole_folder(tmp_path / "out") as making:
+        (making / "a").write_text("whole")
+        assert not (tmp_path / "out" / "a").exists()
+    assert (tmp_path / "out" / "a").read_text() == "whole"
+
+
+def test_a_folder_that_holds_files_is_not_written_over(tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    with pytest.raises(UsageError, match="holds files already"), whole_folder(tmp_path):
+        pytest.fail("it was given out")
+    assert (tmp_path / "mine").read_text() == "mine"

@@ -20,11 +20,20 @@ AUDITS = ("licence", "nsfw", "duplicates", "personal", "locality")
 CLEAN: Mapping[str, object] = {
     "caption": "a red circle", "source": "demo", "decoded": True, "covered": True,
     "licence_claims": ["CC0-1.0"], "licence_unrecognised": False, "attributed": False,
-    "optout": [], "generator_id": None, "nsfw_scored": True, "nsfw_score": 0.0, "faces": 0,
+    "licensor_conflict": False, "optout": [], "generator_id": None, "captioner_id": None,
+    "nsfw_scored": True, "nsfw_score": 0.0, "faces": 0,
     "suspected": False, "duplicate_of": None, "pii_kinds": [], "pii_count": 0, "gps": False,
+    "pii_scores": [], "document_like": 0.0,
     "device_owner": False, "minor_terms": False, "consent": False,
     "storage_region": "aws:ap-south-1",
 }  # fmt: skip
+IN_PLACE = tuple(
+    Finding(audit="locality", name=name, value=0)
+    for name in (
+        "declared places outside IN", "flows outside IN", "unknown places",
+        "processors without a contract",
+    )
+)  # fmt: skip
 
 
 def samples(**changed: Mapping[str, object]) -> pa.Table:
@@ -44,7 +53,7 @@ def pack(*rules: str, name: str = "own") -> Pack:
 
 def decided(table: pa.Table, *packs: Pack, as_of: date = TODAY, **more: object) -> Judgement:
     audits = more.get("audits", AUDITS)
-    findings = more.get("findings", ())
+    findings = more.get("findings", IN_PLACE)
     assert isinstance(audits, tuple)
     assert isinstance(findings, tuple)
     return judge(table, audits_run=audits, findings=findings, packs=packs, as_of=as_of)
@@ -82,7 +91,7 @@ def test_clean_samples_pass_and_are_cleared_in_manifest_order() -> None:
     [
         ({"decoded": False}, "COM-DECODED", "exclude"),
         ({"caption": " "}, "COM-CAPTION", "exclude"),
-        ({"suspected": True}, "COM-SUSPECTED", "block"),
+        ({"nsfw_second_score": 0.6}, "COM-NSFW", "quarantine"),
         ({"licence_claims": ["CC-BY-NC-4.0"]}, "COM-LICENCE-FORBIDDEN", "exclude"),
         ({"licence_claims": []}, "COM-LICENCE-UNKNOWN", "exclude"),
         ({"licence_claims": None}, "COM-LICENCE-UNKNOWN", "exclude"),
@@ -97,8 +106,16 @@ def test_clean_samples_pass_and_are_cleared_in_manifest_order() -> None:
         ({"nsfw_score": 0.7}, "COM-NSFW", "quarantine"),
         ({"nsfw_score": float("nan")}, "COM-NSFW", "quarantine"),
         ({"nsfw_scored": None, "nsfw_score": None}, "COM-NSFW", "quarantine"),
+        ({"captioner_id": "gpt-4o"}, "COM-CAPTIONER", "exclude"),
+        ({"captioner_id": "ours"}, "COM-CAPTIONER-UNREAD", "quarantine"),
+        ({"licensor_conflict": True}, "COM-LICENSORS", "quarantine"),
         ({"duplicate_of": "ok", "duplicate_same_attributes": True}, "COM-DUPLICATE", "exclude"),
-        ({"pii_kinds": ["aadhaar"], "pii_count": 1}, "COM-PERSONAL-NUMBER", "block"),
+        ({"pii_kinds": ["aadhaar"], "pii_count": 1, "pii_scores": [("aadhaar", 0.85)]},
+         "COM-PERSONAL-NUMBER", "block"),
+        ({"pii_kinds": ["aadhaar"], "pii_count": 1, "pii_scores": [("aadhaar", 0.65)]},
+         "COM-PERSONAL-BARE-NUMBER", "exclude"),
+        ({"document_like": 0.9}, "COM-DOCUMENT", "quarantine"),
+        ({"model_release": "MR-NON"}, "COM-MODEL-RELEASE", "quarantine"),
         ({"storage_region": "aws:us-east-1"}, "DPDP-KEEP-IN-INDIA", "block"),
         ({"storage_region": None}, "DPDP-KEEP-IN-INDIA", "block"),
         ({"covered": None}, "PRAMANA-COVERAGE", "block"),

@@ -51,8 +51,9 @@ def test_no_duty_of_the_dpdp_act_is_claimed_before_its_day() -> None:
     assert all("not required by the DPDP Act today" in str(rule.cite) for rule in chosen)
 
 
-def test_the_rule_for_suspected_samples_is_never_waived_and_claims_no_absence() -> None:
-    (rule,) = (r for r in load_pack("commercial").rules if r.id == "COM-SUSPECTED")
-    assert (rule.remedy, rule.waive) == ("block", "never")
-    assert "makes no claim of absence" in rule.why
-    assert "safe" not in rule.why.lower()
+def test_no_rule_of_the_child_safety_pack_is_ever_waived_or_not_in_force() -> None:
+    rules = {rule.id: rule for rule in load_pack("child-safety").rules}
+    assert {rule.waive for rule in rules.values()} == {"never"}
+    assert all(rule.in_force(date(2026, 1, 1)) and not rule.tolerance for rule in rules.values())
+    assert (rules["CS-SUSPECTED"].remedy, rules["CS-CASE-OPEN"].remedy) == ("exclude", "block")
+    assert "makes no claim of absence" in " ".join(rules["CS-CASE-OPEN"].why.split())
