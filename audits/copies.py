@@ -6,7 +6,9 @@ photograph taken a step aside shows more on one side and less on the other, a cr
 
 A picture of few colours may be a drawing, and a turned or recoloured drawing may mean another
 thing: an arrow, a moon, a hand. It is compared as it is and closely, unless both captions say the
-same. Does not see: more than pixels; what a picture means is not in them.
+same; and then more has to agree where it is empty in parts, for simple shapes fit each other.
+
+Does not see: more than pixels; what a picture means is not in them.
 """
 
 import math
@@ -104,7 +106,7 @@ class Copies:
         tried = sorted(ways, key=lambda way: (way.distance, not way.same_frame, way))
         if any(way.same_frame for way in tried) and self.agreement.holds(one.small, other.small):
             return Copy(", ".join(_colours(one.small, other.small)) or UNCHANGED, WHOLE)
-        if _drawn(one, other) and not same_words:
+        if one.few and other.few and not same_words:
             return None
         copies = (
             self._under(one, other, found, turn=way.turn)
@@ -120,7 +122,7 @@ class Copies:
 
         The two are compared with each other; what lies between only says how to lay them.
         """
-        if _drawn(kept, other) and not same_words:
+        if kept.few and other.few and not same_words:
             return None
         start = composed(between.found, copy.found)
         maps = _refinements(kept, other, start, shared(start))
@@ -129,7 +131,7 @@ class Copies:
 
     def _under(self, one: Seen, other: Seen, found: Map, *, turn: int) -> Copy | None:
         """Return how `other` differs if it is a copy under this map."""
-        drawn = _drawn(one, other)
+        drawn = one.few and other.few and not (one.busy and other.busy)
         resemblance = self.drawn if drawn else self.resemblance
         for changes in _agreeing(one, other, found, resemblance, turn=turn):
             if not drawn or len(changes) <= self.drawn_changes:
@@ -179,11 +181,6 @@ def _turns(turn: int, found: Map, *, cut: bool) -> list[str]:
     if math.degrees(abs(math.atan2(tilt[1, 0] - tilt[0, 1], np.trace(tilt)))) > TILT_DEGREES:
         return [*words, TILTED]
     return [*words, CUT] if cut else words
-
-
-def _drawn(one: Seen, other: Seen) -> bool:
-    """Return whether two pictures may be drawings: few colours, and not texture all over."""
-    return one.few and other.few and not (one.busy and other.busy)
 
 
 def _few_colours(pixels: Pixels) -> bool:

@@ -4,18 +4,16 @@ Does not see: pictures.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import duckdb
 
 from audits.audit import count_of, share_of
 from audits.duplicate_samples import Duplicate, Groups, Sample
-from governance.canon import parse_json, printable
-from governance.records import Finding, as_object
+from governance.records import Finding
 
 AUDIT = "duplicates"
-SPELLINGS, LONGEST_NAME = 20, 120  # label differences reported one by one, characters of each
 
 
 class Told(NamedTuple):
@@ -47,21 +45,6 @@ def exact_findings(groups: Groups) -> Iterator[Finding]:
         ids=tuple(sample.id for samples in pixels for sample in samples),
         note="Samples that decode to the same pixels; `duplicate_of` says which belong together.",
     )
-
-
-def label_findings(groups: Groups) -> Iterator[Finding]:
-    """Yield the groups whose labels differ where pixels do not, then how they differ."""
-    mixed = [units for units in groups if len(units) > 1]
-    yield Finding(
-        audit=AUDIT,
-        name="groups of equal pixels under different labels",
-        value=len(mixed),
-        ids=tuple(sample.id for units in mixed for unit in units for sample in unit),
-        note="One picture stands for several groups of people: counts by label overstate variety.",
-    )
-    spelt = Counter(text for units in mixed for text in _differences(units))
-    for text, count in sorted(spelt.items(), key=lambda item: (-item[1], item[0]))[:SPELLINGS]:
-        yield Finding(audit=AUDIT, name=f"equal pixels under {text}", value=count)
 
 
 def near_findings(near: Sequence[Duplicate], told: Told) -> Iterator[Finding]:
@@ -131,12 +114,3 @@ def hash_findings(measures: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
         value=plain,
         note="They are compared by bytes and pixels alone.",
     )
-
-
-def _differences(units: Iterable[Sequence[Sample]]) -> Iterator[str]:
-    """Yield `axis: one | other` for each axis on which units of one picture differ."""
-    declared = [as_object(parse_json(unit[0].labels), "attributes") for unit in units]
-    for axis in sorted(set().union(*declared)):
-        values = {str(labels.get(axis, "nothing declared")) for labels in declared}
-        if len(values) > 1:
-            yield printable(f"{axis}: {' | '.join(sorted(values))}")[:LONGEST_NAME]

@@ -28,7 +28,6 @@ from audits.duplicate_findings import (
     cluster_findings,
     exact_findings,
     hash_findings,
-    label_findings,
     near_findings,
 )
 from audits.duplicate_samples import (
@@ -144,7 +143,6 @@ class DuplicatesAudit:
         roots, leaks = clusters.roots(), self._leaks(measures)
         findings = (
             *exact_findings(groups),
-            *label_findings(groups),
             *near_findings(near, told),
             *cluster_findings(samples, roots),
             *hash_findings(measures),

@@ -114,7 +114,7 @@ class Fingerprints:
         if self._picture is None:
             return np.empty((0, 32), np.uint8), 0
         try:
-            import pdqhash  # noqa: PLC0415  optional
+            import pdqhash  # noqa: PLC0415  # pyright: ignore[reportMissingImports]  optional
         except ImportError:
             raise EvidenceMissing(NO_PDQ.format(name="given")) from None
         bits, quality = pdqhash.compute_dihedral(np.asarray(self._picture.image))

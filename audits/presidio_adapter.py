@@ -8,6 +8,9 @@ Does not see: names, places and dates, which need a spaCy model that nobody brin
 words of other languages than English.
 """
 
+# pyright: reportMissingImports=false
+# Presidio is optional.
+
 import functools
 import logging
 from collections.abc import Iterator, Mapping
@@ -63,7 +66,7 @@ def _engine() -> "AnalyzerEngine":
     pipeline = spacy.blank("en")
     pipeline.add_pipe(LEMMAS)
     nlp = SpacyNlpEngine(models=[{"lang_code": "en", "model_name": "blank"}])
-    nlp.nlp = {"en": pipeline}  # type: ignore[assignment]  # Presidio declares it as None
+    nlp.nlp = {"en": pipeline}
     registry = RecognizerRegistry(recognizers=_recognisers())
     return AnalyzerEngine(registry=registry, nlp_engine=nlp, supported_languages=["en"])
 
@@ -74,7 +77,7 @@ def _recognisers() -> "list[EntityRecognizer]":
 
     suffixes = tldextract.TLDExtract(cache_dir=None, suffix_list_urls=())  # none is fetched
 
-    class LocalEmailRecognizer(own.EmailRecognizer):
+    class LocalEmailRecognizer(own.EmailRecognizer):  # type: ignore[misc]  # untyped
         def validate_result(self, pattern_text: str) -> bool:
             return bool(suffixes(pattern_text).fqdn)
 

@@ -118,7 +118,7 @@ def _flip_weights(folder: Path) -> None:
 def _other_findings(folder: Path) -> None:
     path = folder / "evidence" / "findings.json"
     findings = json.loads(path.read_bytes())
-    findings[0]["value"] = 0.0
+    findings[0]["value"] = 0.12345
     path.write_bytes(canonical(findings))
 
 
