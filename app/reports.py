@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from app.workflow import Audited
-from audits.data_docs import export_docs
-from audits.leaks import hash_table
+from audits.alike.leaks import hash_table
+from audits.expectations.data_docs import export_docs
 from audits.quality import QualityAudit
 from governance.canon import printable, whole_folder, write_whole
 from governance.snapshot import write_table

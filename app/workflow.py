@@ -64,9 +64,9 @@ def audit(
 ) -> Audited:
     """Seal, measure, conclude and decide. What each room raises passes through."""
     from audits import engine  # noqa: PLC0415  heavy
-    from audits.ingest import ingest  # noqa: PLC0415  heavy
+    from audits.identity.salt import salt_at  # noqa: PLC0415  heavy
+    from audits.reading.ingest import ingest  # noqa: PLC0415  heavy
     from audits.registry import audits_of  # noqa: PLC0415  heavy
-    from audits.salt import salt_at  # noqa: PLC0415  heavy
     from policies.rules import load_pack  # noqa: PLC0415  heavy
 
     # a bad policy or setting is told before an hour of work
@@ -135,7 +135,7 @@ def _judged(
     as_of: date,
 ) -> tuple[tuple[Finding, ...], "Judgement"]:
     """Hold the rules against the evidence, and then the exclusions against parity."""
-    from audits.parity import parity  # noqa: PLC0415  heavy
+    from audits.people.parity import parity  # noqa: PLC0415  heavy
     from policies.decide import judge  # noqa: PLC0415  heavy
 
     findings = tuple(finding for _, said in conclusions for finding in said.findings)

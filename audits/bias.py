@@ -5,7 +5,7 @@ by lexicons in English, Hindi, Tamil and Bengali). Nothing is ever read from a p
 samples are one picture is all this audit knows of pixels.
 
 Does not see: anybody who is neither declared nor named, what a face is, or whether a label is true.
-What a decision does to groups is measured after it, in `audits.parity`.
+What a decision does to groups is measured after it, in `audits.people.parity`.
 """
 
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from typing import ClassVar, Final
 import duckdb
 import pyarrow as pa
 
-from audits.association import associations
 from audits.audit import Batch, Columns, Conclusion, Pictures
 from audits.captions import lexicon, stated
-from audits.depiction import depicted, shared_pictures
-from audits.groups import lay_out
-from audits.representation import AUDIT, spread
+from audits.people.association import associations
+from audits.people.depiction import depicted, shared_pictures
+from audits.people.groups import lay_out
+from audits.people.representation import AUDIT, spread
 from governance.canon import Json, canonical, parse_json, printable
 from governance.records import as_object
 

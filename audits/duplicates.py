@@ -21,16 +21,15 @@ import duckdb
 import pyarrow as pa
 from pydantic import Field
 
-from audits.audit import Batch, Columns, Conclusion, Pictures
-from audits.copies import Copies, Copy, Seen, Way
-from audits.duplicate_findings import (
+from audits.alike.copies import Copies, Copy, Seen, Way
+from audits.alike.duplicate_findings import (
     Told,
     cluster_findings,
     exact_findings,
     hash_findings,
     near_findings,
 )
-from audits.duplicate_samples import (
+from audits.alike.duplicate_samples import (
     Clusters,
     Duplicate,
     Groups,
@@ -41,12 +40,13 @@ from audits.duplicate_samples import (
     near_one,
     samples_of,
 )
-from audits.leaks import EvaluationSet, Leaks, leak_findings, leaks_of
-from audits.proposals import Proposals
-from audits.repeats import Repeats
-from audits.search import MOST_BITS
+from audits.alike.leaks import EvaluationSet, Leaks, leak_findings, leaks_of
+from audits.alike.proposals import Proposals
+from audits.alike.repeats import Repeats
+from audits.alike.search import MOST_BITS
+from audits.alike.views import hashes
+from audits.audit import Batch, Columns, Conclusion, Pictures
 from audits.settings import Hex, Label, Name, Written, place_of, read_table
-from audits.views import hashes
 from governance.canon import Json
 from governance.errors import UsageError
 

@@ -18,17 +18,17 @@ import duckdb
 import pyarrow as pa
 
 from audits.audit import Batch, Columns, Conclusion, Pictures
-from audits.c2pa_manifest import Manifest, manifest_of
-from audits.c2pa_manifest import optouts_in as optouts_in_manifest
-from audits.claims import FILE, RECORD, credit_in, file_claims, record_claims
-from audits.embedded import NO_EXIF, Exif, Xmp, exif_of, together, xmp_of
-from audits.hosts import AI_CRAWLERS, Crawl, optouts_in
-from audits.licence_findings import findings, licensors, same_pictures
-from audits.lineage import generator_of, model_id, models_in_file
-from audits.optout import has_notice, in_properties, recorded, squashed
-from audits.segments import iptc_of, segments_of
+from audits.rights.c2pa_manifest import Manifest, manifest_of
+from audits.rights.c2pa_manifest import optouts_in as optouts_in_manifest
+from audits.rights.claims import FILE, RECORD, credit_in, file_claims, record_claims
+from audits.rights.embedded import NO_EXIF, Exif, Xmp, exif_of, together, xmp_of
+from audits.rights.hosts import AI_CRAWLERS, Crawl, optouts_in
+from audits.rights.licence_findings import findings, licensors, same_pictures
+from audits.rights.lineage import generator_of, model_id, models_in_file
+from audits.rights.optout import has_notice, in_properties, recorded, squashed
+from audits.rights.segments import iptc_of, segments_of
+from audits.rights.spdx import without_vaguer
 from audits.settings import Name, Written, place_of, read_table
-from audits.spdx import without_vaguer
 from governance.canon import Json, printable
 from governance.images import Picture
 
@@ -67,7 +67,7 @@ class LicenceAudit:
             ("optout_evidence", pa.list_(pa.string())),  # which signals were recorded at crawl
             ("generator_id", pa.string()),
             ("captioner_id", pa.string()),
-            ("c2pa_state", pa.string()),  # see audits.c2pa_manifest.State
+            ("c2pa_state", pa.string()),  # see audits.rights.c2pa_manifest.State
             ("c2pa_training", pa.list_(pa.string())),
             ("c2pa_generator", pa.string()),
         ]

@@ -20,9 +20,9 @@ import pyarrow as pa
 from pydantic import Field
 
 from audits.audit import Batch, Columns, Conclusion, Pictures, count_of, share_of
-from audits.boundary import OUTSIDE, Boundary, BoundaryTable, Code, countries_of
-from audits.flows import UNKNOWN, Processor, Stop, findings_of
-from audits.positions import IMPLAUSIBLE, position_of
+from audits.places.boundary import OUTSIDE, Boundary, BoundaryTable, Code, countries_of
+from audits.places.flows import UNKNOWN, Processor, Stop, findings_of
+from audits.places.positions import IMPLAUSIBLE, position_of
 from audits.settings import Label, Written, read_table
 from governance.canon import Json, parse_json, printable, sha256
 from governance.errors import UsageError

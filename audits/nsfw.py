@@ -20,12 +20,19 @@ from PIL import Image
 from pydantic import Field
 
 from audits.audit import Batch, Columns, Conclusion, Pictures
-from audits.boxes import EXPOSED, FACE_FLOOR, GENITAL, Detection, detections, network_input
 from audits.captions import lexicon, stated
-from audits.detector import Weights, run
-from audits.exposure import AUDIT, findings
-from audits.hashlists import Fingerprints, HashList, ListTable, first_match
-from audits.second import Second, SecondTable
+from audits.screening.boxes import (
+    EXPOSED,
+    FACE_FLOOR,
+    GENITAL,
+    Detection,
+    detections,
+    network_input,
+)
+from audits.screening.detector import Weights, run
+from audits.screening.exposure import AUDIT, findings
+from audits.screening.hashlists import Fingerprints, HashList, ListTable, first_match
+from audits.screening.second import Second, SecondTable
 from audits.settings import Written, read_table
 from governance.canon import Json
 from governance.errors import EvidenceMissing, UsageError

@@ -19,11 +19,16 @@ from typing import ClassVar, Self
 import duckdb
 import pyarrow as pa
 
-from audits.ages import states_minor
 from audits.audit import Batch, Columns, Conclusion, Pictures
 from audits.captions import lexicon, stated
-from audits.documents import document_score
-from audits.embedded import (
+from audits.identity.ages import states_minor
+from audits.identity.documents import document_score
+from audits.identity.identifiers import SUPPORTED, Identifier, identifiers_in
+from audits.identity.personal_findings import IN_FILE, NAME, findings_of
+from audits.identity.presidio_adapter import presidio_spans, presidio_version
+from audits.identity.salt import salted
+from audits.identity.shown import marks_face, names_in, release_in, shows_minor
+from audits.rights.embedded import (
     ARTIST,
     BODY_SERIAL,
     CAMERA_OWNER,
@@ -37,13 +42,8 @@ from audits.embedded import (
     exif_of,
     xmp_of,
 )
-from audits.identifiers import SUPPORTED, Identifier, identifiers_in
-from audits.personal_findings import IN_FILE, NAME, findings_of
-from audits.presidio_adapter import presidio_spans, presidio_version
-from audits.salt import salted
-from audits.segments import segments_of
+from audits.rights.segments import segments_of
 from audits.settings import Written, read_table
-from audits.shown import marks_face, names_in, release_in, shows_minor
 from governance.canon import Json
 from governance.images import Picture
 

@@ -12,11 +12,20 @@ from typing import ClassVar, Self
 import duckdb
 import pyarrow as pa
 
-from audits.appearance import appearance
 from audits.audit import Batch, Columns, Conclusion, Pictures
-from audits.scripts import script_of
+from audits.expectations.appearance import appearance
+from audits.expectations.scripts import script_of
+from audits.expectations.suite import (
+    ID,
+    Expectation,
+    Result,
+    Suite,
+    frame_of,
+    gx_version,
+    packaged,
+    validated,
+)
 from audits.settings import Written, read_table
-from audits.suite import ID, Expectation, Result, Suite, frame_of, gx_version, packaged, validated
 from governance.canon import Json
 from governance.errors import EvidenceMissing
 from governance.records import Finding

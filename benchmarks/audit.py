@@ -34,10 +34,10 @@ from PIL import Image, ImageDraw
 
 from audits import engine
 from audits.audit import LONGEST_PX, Audit
-from audits.detector import Detector, Weights
-from audits.ingest import ingest
 from audits.nsfw import NsfwAudit, network_input
+from audits.reading.ingest import ingest
 from audits.registry import AUDITS
+from audits.screening.detector import Detector, Weights
 from governance.images import Undecodable, decode
 from governance.snapshot import Snapshot, image_bytes
 

@@ -23,11 +23,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audits.association import RATE, Cells, strengths
 from audits.audit import LONGEST_PX, Batch, Pixels
 from audits.bias import LEXICONS, BiasAudit
 from audits.captions import lexicon, stated, words
-from audits.parity import Kept, Selection, cells_of, parity, selections
+from audits.people.association import RATE, Cells, strengths
+from audits.people.parity import Kept, Selection, cells_of, parity, selections
 from governance.errors import EvidenceMissing
 from governance.images import decode
 from governance.records import Finding

@@ -27,12 +27,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audits import engine
+from audits.alike.copies import Copies, Seen
+from audits.alike.proposals import Proposals
+from audits.alike.views import hashes
 from audits.audit import LONGEST_PX, Conclusion
-from audits.copies import Copies, Seen
 from audits.duplicates import DuplicatesAudit
-from audits.ingest import ingest
-from audits.proposals import Proposals
-from audits.views import hashes
+from audits.reading.ingest import ingest
 from governance.images import Picture, Undecodable, decode
 
 IMAGEHASH_BITS = 10  # the default of imagededup

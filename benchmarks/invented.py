@@ -7,13 +7,13 @@ issued such a number by chance.
 import random
 from dataclasses import dataclass
 
-from audits.check_digits import (
+from audits.identity.check_digits import (
     GSTIN_DIGITS,
     has_gstin_digit,
     has_luhn_digit,
     has_verhoeff_digit,
 )
-from audits.identifier_kinds import KINDS
+from audits.identity.identifier_kinds import KINDS
 
 STYLES = ("named", "form", "bare")  # beside a word; in a form of its own; neither
 FORMLESS = frozenset({"passport_in", "voter_id", "pin_code"})  # other things are written so

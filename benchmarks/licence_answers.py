@@ -24,12 +24,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audits.audit import Batch
-from audits.claims import record_claims
-from audits.embedded import xmp_in
-from audits.hosts import AI_CRAWLERS, AI_TXT, ROBOTS, TDMREP, optouts_in
 from audits.licence import LicenceAudit
-from audits.segments import extended_xmp, segments_of
-from audits.spdx import read_claim, without_vaguer
+from audits.rights.claims import record_claims
+from audits.rights.embedded import xmp_in
+from audits.rights.hosts import AI_CRAWLERS, AI_TXT, ROBOTS, TDMREP, optouts_in
+from audits.rights.segments import extended_xmp, segments_of
+from audits.rights.spdx import read_claim, without_vaguer
 from governance.images import Picture, Undecodable, decode
 from governance.snapshot import MANIFEST
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from audits.audit import Batch
-from audits.boundary import OUTSIDE, Boundary, BoundaryTable, countries_of
 from audits.locality import LocalityAudit
-from audits.positions import IMPLAUSIBLE
+from audits.places.boundary import OUTSIDE, Boundary, BoundaryTable, countries_of
+from audits.places.positions import IMPLAUSIBLE
 from governance.images import decode
 from governance.places import country_named, country_of
 from governance.snapshot import MANIFEST

@@ -19,11 +19,11 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from audits.audit import LONGEST_PX
-from audits.boxes import EXPOSED, Detection, detections, network_input
 from audits.captions import lexicon, stated
-from audits.detector import Weights, run
-from audits.hashlists import DISTANCE, QUALITY, Fingerprints, PdqHashes, PdqIndex
 from audits.nsfw import YOUNG
+from audits.screening.boxes import EXPOSED, Detection, detections, network_input
+from audits.screening.detector import Weights, run
+from audits.screening.hashlists import DISTANCE, QUALITY, Fingerprints, PdqHashes, PdqIndex
 from governance.errors import EvidenceMissing
 from governance.images import Undecodable, decode
 from governance.snapshot import image_bytes

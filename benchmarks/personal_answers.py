@@ -25,12 +25,12 @@ from invented import CHECKS, PLAIN, STYLES, WORDS, Planted, planted, styles_of
 from invented_documents import DOCUMENTS, drawn
 from PIL import Image
 
-from audits import presidio_adapter
-from audits.ages import states_minor
 from audits.audit import LONGEST_PX, wilson
 from audits.captions import lexicon, stated
-from audits.documents import document_score
-from audits.identifiers import SUPPORTED, identifiers_in
+from audits.identity import presidio_adapter
+from audits.identity.ages import states_minor
+from audits.identity.documents import document_score
+from audits.identity.identifiers import SUPPORTED, identifiers_in
 from governance.errors import EvidenceMissing
 from governance.images import Undecodable, decode
 

@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, ImageFilter
 
-from audits.appearance import appearance, blur
-from audits.suite import Expectation, Suite, frame_of, gx_version, packaged, validated
+from audits.expectations.appearance import appearance, blur
+from audits.expectations.suite import Expectation, Suite, frame_of, gx_version, packaged, validated
 from governance.images import decode
 
 ROWS = 100_000

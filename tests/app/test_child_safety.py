@@ -21,7 +21,7 @@ from PIL import Image
 from app.cases import SCRAPED_HOSTS, check_contact, is_scraped
 from audits.audit import LONGEST_PX, Batch
 from audits.duplicates import DuplicatesAudit
-from audits.ingest import ingest
+from audits.reading.ingest import ingest
 from governance.cases import cases, open_cases
 from governance.errors import Refused
 from governance.images import decode

@@ -1,7 +1,7 @@
 import pytest
 from personal_answers import captions_of
 
-from audits.ages import states_minor
+from audits.identity.ages import states_minor
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from audits.appearance import appearance, blur
-from audits.scripts import script_of
+from audits.expectations.appearance import appearance, blur
+from audits.expectations.scripts import script_of
 
 CHESS = np.indices((64, 64)).sum(axis=0) % 2 * 255
 

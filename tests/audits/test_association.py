@@ -4,8 +4,8 @@ import pyarrow as pa
 import pytest
 from told import concluded, measured
 
-from audits.association import Cells, strengths
-from audits.intervals import false_discovery
+from audits.people.association import Cells, strengths
+from audits.people.intervals import false_discovery
 
 
 def corpus(seed=0, count=1500, tilt=0.0):

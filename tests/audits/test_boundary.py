@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from audits.boundary import Boundary, BoundaryTable, countries_of
-from audits.positions import IMPLAUSIBLE
+from audits.places.boundary import Boundary, BoundaryTable, countries_of
+from audits.places.positions import IMPLAUSIBLE
 from governance.canon import sha256
 from governance.errors import EvidenceMissing, Tampered, UsageError
 

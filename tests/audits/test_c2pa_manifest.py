@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from PIL import Image
 
-from audits.c2pa_manifest import NO_MANIFEST, manifest_of, optouts_in
 from audits.licence import LicenceAudit
-from audits.segments import segments_of
+from audits.rights.c2pa_manifest import NO_MANIFEST, manifest_of, optouts_in
+from audits.rights.segments import segments_of
 from governance.images import decode
 from made import measured_by
 

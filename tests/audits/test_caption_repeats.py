@@ -2,7 +2,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from audits.repeats import Repeats
+from audits.alike.repeats import Repeats
 
 LONG = "a red bicycle leaning against the old brick wall of a small bakery in the morning sun"
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from audits.columns import row_of
+from audits.reading.columns import row_of
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pytest
 from quality_answers import made_up
 
-from audits.data_docs import EXPECTATIONS, RESULTS, export_docs
-from audits.suite import Suite, packaged
+from audits.expectations.data_docs import EXPECTATIONS, RESULTS, export_docs
+from audits.expectations.suite import Suite, packaged
 from governance.errors import EvidenceMissing
 
 pytestmark = pytest.mark.skipif(

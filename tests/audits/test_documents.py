@@ -4,7 +4,7 @@ from invented_documents import DOCUMENTS, card, drawn
 from personal_answers import document_scores
 from PIL import Image, ImageDraw
 
-from audits.documents import document_score
+from audits.identity.documents import document_score
 
 WRITTEN = 0.3  # the score from which the commercial pack quarantines
 

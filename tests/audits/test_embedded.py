@@ -3,7 +3,7 @@ import io
 import pytest
 from PIL import Image
 
-from audits.embedded import ARTIST, USER_COMMENT, exif_of, xmp_of
+from audits.rights.embedded import ARTIST, USER_COMMENT, exif_of, xmp_of
 from governance.images import decode
 
 RDF = 'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'

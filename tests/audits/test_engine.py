@@ -26,9 +26,9 @@ from audits.engine import (
     open_measures,
     promised,
 )
-from audits.ingest import ingest
 from audits.locality import LocalityAudit
 from audits.personal import PersonalAudit
+from audits.reading.ingest import ingest
 from audits.worker import held
 from governance.errors import EvidenceMissing, PramanaError, Tampered
 

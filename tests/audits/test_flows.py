@@ -1,6 +1,6 @@
 import pytest
 
-from audits.flows import NAMED, Processor, Stop, findings_of, flows_of
+from audits.places.flows import NAMED, Processor, Stop, findings_of, flows_of
 
 HOME = {("IN", "aws:ap-south-1"): 8, ("unknown", "in"): 2}
 STORE, ABROAD = Stop("store", "aws:ap-south-2", "aws:ap-south-2"), Stop("store", "US", "US")

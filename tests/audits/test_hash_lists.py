@@ -17,9 +17,9 @@ from PIL import Image, ImageDraw, ImageOps
 
 from audits.audit import LONGEST_PX
 from audits.engine import parts_of, promised
-from audits.hashlists import BANDS, Fingerprints, HashList, ListTable, PdqIndex
-from audits.ingest import ingest
 from audits.nsfw import NsfwAudit
+from audits.reading.ingest import ingest
+from audits.screening.hashlists import BANDS, Fingerprints, HashList, ListTable, PdqIndex
 from audits.worker import measure_part
 from governance.canon import sha256
 from governance.errors import EvidenceMissing, Tampered, UsageError

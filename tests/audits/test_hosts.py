@@ -2,9 +2,9 @@ import pickle
 
 import pytest
 
-from audits.hosts import AI_CRAWLERS, AI_TXT, ROBOTS, TDMREP, Crawl, host_of, optouts_in
 from audits.licence import LicenceAudit
 from audits.registry import audits_of
+from audits.rights.hosts import AI_CRAWLERS, AI_TXT, ROBOTS, TDMREP, Crawl, host_of, optouts_in
 from governance.errors import EvidenceMissing, Tampered, UsageError
 from made import measured_by
 

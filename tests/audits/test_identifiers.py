@@ -13,8 +13,8 @@ from personal_answers import (
     tallies,
 )
 
-from audits.check_digits import has_gstin_digit, has_luhn_digit, has_verhoeff_digit
-from audits.identifiers import SUPPORTED, Identifier, identifiers_in
+from audits.identity.check_digits import has_gstin_digit, has_luhn_digit, has_verhoeff_digit
+from audits.identity.identifiers import SUPPORTED, Identifier, identifiers_in
 
 
 def kinds_in(text):

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from audits.ingest import ingest
-from audits.shards import ShardWriter, fits_in_place
-from audits.sources import _hub, samples_of
+from audits.reading.ingest import ingest
+from audits.reading.shards import ShardWriter, fits_in_place
+from audits.reading.sources import _hub, samples_of
 from governance.canon import sha256
 from made import folder_of, parquet_of, png, tar_of
 

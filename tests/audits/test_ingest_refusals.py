@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from audits.ingest import ingest
+from audits.reading.ingest import ingest
 from governance.errors import UsageError
 from made import folder_of, parquet_of, png, tar_of
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from audits.audit import wilson
-from audits.intervals import Stratum, common_difference, difference, median, ratio
+from audits.people.intervals import Stratum, common_difference, difference, median, ratio
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from audits.keeping import conditions
+from audits.alike.keeping import conditions
 
 ORDER = [  # each asks less than the next
     ("a dedication", ["CC0-1.0"]),

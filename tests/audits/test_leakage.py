@@ -8,8 +8,8 @@ import pytest
 from duplicates_made import concluded_of, measured, picture, sample
 from PIL import Image
 
+from audits.alike.leaks import hash_table
 from audits.duplicates import DuplicatesAudit
-from audits.leaks import hash_table
 from audits.methods import method_of
 from audits.registry import audits_of
 from governance.canon import file_sha256

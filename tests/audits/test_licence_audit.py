@@ -8,10 +8,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from audits.engine import conclude, joined, measure, open_measures
-from audits.ingest import ingest
 from audits.licence import LicenceAudit
-from audits.lineage import model_id
 from audits.methods import method_of
+from audits.reading.ingest import ingest
+from audits.rights.lineage import model_id
 from governance.images import decode
 from made import batch_of, measured_by
 

@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
+from audits.alike.likeness import Agreement, Resemblance, reduced
+from audits.alike.search import WIDE_BANDS, close_pairs
+from audits.alike.views import hashes
 from audits.audit import LONGEST_PX
-from audits.likeness import Agreement, Resemblance, reduced
-from audits.search import WIDE_BANDS, close_pairs
-from audits.views import hashes
 from governance.images import Undecodable, decode
 
 

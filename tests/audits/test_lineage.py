@@ -1,8 +1,8 @@
 import pytest
 
-from audits.c2pa_manifest import NO_MANIFEST, Manifest
-from audits.embedded import DESCRIPTION, SOFTWARE, USER_COMMENT
-from audits.lineage import generator_of, model_id, models_in_file
+from audits.rights.c2pa_manifest import NO_MANIFEST, Manifest
+from audits.rights.embedded import DESCRIPTION, SOFTWARE, USER_COMMENT
+from audits.rights.lineage import generator_of, model_id, models_in_file
 
 PARAMETERS = (
     "a cat\nNegative prompt: dog\nSteps: 20, Sampler: Euler a, CFG scale: 7, Size: 512x512, "

@@ -14,10 +14,10 @@ import pytest
 from PIL import Image, ImageDraw, ImageOps
 
 from audits.audit import LONGEST_PX, Batch
-from audits.boxes import CLASSES, EXPOSED, detections, network_input
-from audits.detector import PLAIN, Detector, Weights, started
 from audits.methods import method_of
 from audits.nsfw import NsfwAudit
+from audits.screening.boxes import CLASSES, EXPOSED, detections, network_input
+from audits.screening.detector import PLAIN, Detector, Weights, started
 from governance.errors import EvidenceMissing, Tampered
 from governance.images import Picture, decode
 
@@ -370,8 +370,8 @@ def test_a_detector_that_died_is_missing_evidence_and_the_next_batch_starts_anot
 WORKER = """
 import sys, time
 from PIL import Image
-from audits.detector import Detector, Weights
-from audits.boxes import network_input
+from audits.screening.detector import Detector, Weights
+from audits.screening.boxes import network_input
 detector = Detector(Weights.installed())
 detector.run(network_input(Image.new("RGB", (64, 64))))
 print(detector.pid, "onnxruntime" in sys.modules, "nudenet" in sys.modules, flush=True)

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from audits.hosts import AI_CRAWLERS
-from audits.optout import has_notice, in_properties, recorded
+from audits.rights.hosts import AI_CRAWLERS
+from audits.rights.optout import has_notice, in_properties, recorded
 
 URL = "https://example.org/a/1.jpg"
 HEADERS = {"X-Robots-Tag": "noai, noimageai", "Server": "x", "TDM-Reservation": "1"}

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 from told import by_name, excluded_by, measured
 
-from audits.parity import parity
+from audits.people.parity import parity
 from governance.records import findings_bytes
 
 pytest.importorskip("fairlearn")

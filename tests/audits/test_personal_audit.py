@@ -9,13 +9,13 @@ import pytest
 from invented_documents import card, drawn
 from PIL import Image
 
-from audits.embedded import xmp_in
 from audits.engine import audits_digest
-from audits.identifier_kinds import KIND_NAMES
+from audits.identity.identifier_kinds import KIND_NAMES
+from audits.identity.shown import marks_face, names_in
 from audits.methods import method_of
 from audits.personal import PersonalAudit
 from audits.registry import audits_of
-from audits.shown import marks_face, names_in
+from audits.rights.embedded import xmp_in
 from governance.errors import UsageError
 from governance.images import decode
 from made import batch_of, measured_by, png

@@ -4,7 +4,7 @@ import pytest
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import IFDRational
 
-from audits.positions import IMPLAUSIBLE, position_of
+from audits.places.positions import IMPLAUSIBLE, position_of
 from governance.images import decode
 
 GPS = ExifTags.IFD.GPSInfo

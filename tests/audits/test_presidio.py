@@ -5,8 +5,8 @@ import sys
 import pytest
 from personal_answers import differences, filled, marked_spans, ours, presidios
 
+from audits.identity.presidio_adapter import presidio_spans, presidio_version
 from audits.personal import PersonalAudit
-from audits.presidio_adapter import presidio_spans, presidio_version
 from governance.errors import EvidenceMissing
 from made import measured_by
 

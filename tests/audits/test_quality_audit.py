@@ -12,9 +12,9 @@ from PIL import Image
 from quality_answers import blurred, by_gx, by_sql, made_up
 
 from audits.engine import audits_digest
+from audits.expectations.suite import Suite, packaged
 from audits.methods import method_of
 from audits.quality import QualityAudit
-from audits.suite import Suite, packaged
 from governance.errors import EvidenceMissing, UsageError
 from governance.images import decode
 from made import measured_by, png

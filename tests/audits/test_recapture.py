@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from audits.recapture import Recapture
+from audits.screening.recapture import Recapture
 
 
 def test_the_estimate_and_its_variance_are_those_of_a_worked_example():

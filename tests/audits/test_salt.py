@@ -2,7 +2,7 @@ import stat
 
 import pytest
 
-from audits.salt import SALT_BYTES, salt_at, salted
+from audits.identity.salt import SALT_BYTES, salt_at, salted
 from governance.errors import Refused, Tampered
 
 

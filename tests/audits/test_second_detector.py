@@ -15,10 +15,10 @@ import pytest
 from PIL import Image, ImageDraw
 
 from audits.audit import LONGEST_PX
-from audits.detector import Weights
 from audits.methods import method_of
 from audits.nsfw import NsfwAudit
-from audits.second import folder_sha256
+from audits.screening.detector import Weights
+from audits.screening.second import folder_sha256
 from governance.canon import file_sha256
 from governance.errors import EvidenceMissing, Tampered, UsageError
 from governance.images import decode

@@ -3,8 +3,8 @@ import io
 import pytest
 from PIL import Image, IptcImagePlugin
 
-from audits.embedded import xmp_of
-from audits.segments import EXTENSION, extended_xmp, iptc_of, segments_of
+from audits.rights.embedded import xmp_of
+from audits.rights.segments import EXTENSION, extended_xmp, iptc_of, segments_of
 from governance.images import decode
 
 GUID = "0123456789ABCDEF0123456789ABCDEF"

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from audits.spdx import (
+from audits.rights.spdx import (
     Reading,
     expression,
     read_claim,

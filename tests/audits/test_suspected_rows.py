@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from audits.engine import joined, measure, open_measures
-from audits.ingest import ingest
+from audits.reading.ingest import ingest
 from audits.registry import AUDITS
 
 pytest.importorskip("nudenet", reason="the detector's weights are not installed")

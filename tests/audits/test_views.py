@@ -3,7 +3,16 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from audits.views import ENTRY, TRIMMED, TURN_NAMES, TURNS, box_of, hashes, turn_matrix, turn_of
+from audits.alike.views import (
+    ENTRY,
+    TRIMMED,
+    TURN_NAMES,
+    TURNS,
+    box_of,
+    hashes,
+    turn_matrix,
+    turn_of,
+)
 
 TURNED = {
     "flipped": Image.Transpose.FLIP_TOP_BOTTOM,

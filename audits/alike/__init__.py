@@ -1,0 +1,1 @@
+"""How the duplicates audit tells copies: hashes of views, search, alignment, comparison."""

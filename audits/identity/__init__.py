@@ -1,0 +1,1 @@
+"""What the personal data audit looks for: identifiers, ages, documents, what files tell."""

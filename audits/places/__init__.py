@@ -1,0 +1,1 @@
+"""What the locality audit knows of places: positions, boundaries, flows between countries."""

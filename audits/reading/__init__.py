@@ -1,0 +1,1 @@
+"""Reading: what a user names becomes the samples of a snapshot."""
