@@ -68,14 +68,14 @@ def explained(found: Sequence[Finding], name: str) -> tuple[FindingRow, Method]:
 
     Args:
         found: the findings of a decision.
-        name: `audit/name`, or a part of it that only one finding has.
+        name: `audit/name`, `name`, or a part of it that only one finding has.
 
     Raises:
         UsageError: no finding, or more than one, has such a name.
         EvidenceMissing: nobody wrote its method down.
     """
     rows = [_finding_row(finding) for finding in found]
-    matching = [row for row in rows if row.key == name] or [
+    matching = [row for row in rows if name in {row.key, row.name}] or [
         row for row in rows if name.casefold() in row.key.casefold()
     ]
     if len(matching) != 1:
