@@ -101,9 +101,12 @@ def audit(
     from rich.console import Console  # noqa: PLC0415  heavy
 
     from app import cases, progress, report, workflow  # noqa: PLC0415  heavy
+    from governance.canon import check_unused  # noqa: PLC0415  heavy
     from governance.workspace import Workspace  # noqa: PLC0415  heavy
 
     place = Workspace.at(workspace)
+    if reports:
+        check_unused(reports)  # told before an hour of work
     with progress.shown() as bars:
         audited = workflow.audit(
             place,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from app.cases import check_cleared, check_contact, is_scraped, with_cases, with_child_safety
-from governance.canon import Json, digest, file_sha256, parse_json, write_whole
+from governance.canon import Json, canonical, digest, file_sha256, parse_json, write_whole
 from governance.clearance import Terms, issue, read_clearance
 from governance.errors import EvidenceMissing, Refused, Tampered
 from governance.records import Decision, Finding, RuleResult, as_object, findings_bytes
@@ -202,7 +202,9 @@ def clear(workspace: Workspace, decision: Decision, terms: Terms, *, preset: str
     """
     check_evidence(workspace, decision)
     _check_policies(decision)
-    run_rules = _run_rules(workspace, decision, terms, preset)
+    facts = _run_facts(workspace, decision, terms, preset)
+    run_rules = _run_rules(workspace, decision, facts)
+    told = {name: fact for name, fact in facts.items() if name != "legal_contact"}  # a person
     envelope = issue(
         decision, terms=terms, signer=workspace.keyring.signer("gate"), now=datetime.now(UTC)
     )
@@ -210,6 +212,7 @@ def clear(workspace: Workspace, decision: Decision, terms: Terms, *, preset: str
         "clearance": read_clearance(payload_of(envelope)).id,
         "decision": decision.id,
         "envelope": workspace.store(envelope),
+        "facts": workspace.store(canonical(told)),
         "run_rules": digest([asdict(rule) for rule in run_rules]),
     }
     workspace.ledger.append("cleared", body)
@@ -337,16 +340,14 @@ def _check_policies(decision: Decision) -> None:
             )
 
 
-def _run_rules(
+def _run_facts(
     workspace: Workspace, decision: Decision, terms: Terms, preset: str
-) -> Sequence[RuleResult]:
-    """Hold the rules about runs against this run. Raises Refused when one of them blocks."""
-    from policies.decide import judge_run  # noqa: PLC0415  heavy
-    from policies.rules import read_pack  # noqa: PLC0415  heavy
+) -> dict[str, Json]:
+    """Return what rules about a run may read: who asks for what, and where this host is."""
     from training.host import attest as attest_host  # noqa: PLC0415  heavy
 
     declared = workspace.declared()
-    facts: dict[str, Json] = {
+    return {
         "preset": preset,
         "budget_s": terms.budget_s,
         "host": terms.host,
@@ -356,6 +357,15 @@ def _run_rules(
         "scraped": is_scraped(workspace.snapshot(decision.snapshot)),
         "system": platform.system(),
     }
+
+
+def _run_rules(
+    workspace: Workspace, decision: Decision, facts: Mapping[str, Json]
+) -> Sequence[RuleResult]:
+    """Hold the rules about runs against this run. Raises Refused when one of them blocks."""
+    from policies.decide import judge_run  # noqa: PLC0415  heavy
+    from policies.rules import read_pack  # noqa: PLC0415  heavy
+
     judges = {rule.policy for rule in decision.rules}
     packs = [
         read_pack(workspace.load(used.sha256, used.id), source=used.source)

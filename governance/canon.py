@@ -118,6 +118,12 @@ def whole_file(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
     flush_folder(path.parent)
 
 
+def check_unused(path: Path) -> None:
+    """Raise UsageError when something is at `path` that is not an empty folder."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UsageError(f"{path} holds files already; name a new folder.")
+
+
 @contextlib.contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """Yield a folder to fill; it stands at `path` when the block ends well, and else nowhere.
@@ -125,8 +131,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     Raises:
         UsageError: something is there already that is not an empty folder.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UsageError(f"{path} holds files already; name a new folder.")
+    check_unused(path)
     making = path.with_name(f".{path.name}.making")
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir(parents=True)

@@ -57,6 +57,15 @@ def test_training_ends_at_or_before_its_deadline(trained: Path) -> None:
     assert float((trained / "took").read_text()) < BUDGET_S + 5.0  # the interpreter's own start
 
 
+def test_the_ledger_keeps_what_was_known_of_the_run_and_its_host(trained: Path) -> None:
+    workspace = Workspace(trained)
+    (entry,) = workspace.ledger.entries("cleared")
+    facts = json.loads(workspace.load(str(entry.body["facts"]), "the facts"))
+    assert (facts["preset"], facts["compute_region"], facts["scraped"]) == ("micro", "IN", False)
+    assert {"host_region_attested", "host_metadata_region", "host_time_zone"} <= set(facts)
+    assert "legal_contact" not in facts
+
+
 def test_stock_diffusers_loads_the_pipeline_offline_and_draws(trained: Path) -> None:
     code = (
         "import sys; from diffusers import DiffusionPipeline\n"
