@@ -113,8 +113,9 @@ def _without_border(grey: Image.Image) -> Box | None:
     """Return the picture inside lines of one grey at its edges; None where there are none."""
     levels = np.asarray(grey, dtype=np.float32)
     height, width = levels.shape
-    top, bottom = _plain_lines(levels), _plain_lines(levels[::-1])
-    left, right = _plain_lines(levels.T), _plain_lines(levels.T[::-1])
+    rows, columns = levels.std(axis=1) > BORDER_LEVELS, levels.std(axis=0) > BORDER_LEVELS
+    top, bottom = _plain_lines(rows), _plain_lines(rows[::-1])
+    left, right = _plain_lines(columns), _plain_lines(columns[::-1])
     if not (top or bottom or left or right):
         return None
     if top + bottom > MOST_BORDER * height or left + right > MOST_BORDER * width:
@@ -122,10 +123,9 @@ def _without_border(grey: Image.Image) -> Box | None:
     return left / width, top / height, 1 - right / width, 1 - bottom / height
 
 
-def _plain_lines(levels: npt.NDArray[np.float32]) -> int:
+def _plain_lines(drawn: npt.NDArray[np.bool_]) -> int:
     """Return how many lines there are before the first that is not of one grey."""
-    drawn = levels.std(axis=1) > BORDER_LEVELS
-    return int(drawn.argmax()) if drawn.any() else len(levels)
+    return int(drawn.argmax()) if drawn.any() else len(drawn)
 
 
 def _above(waves: Floats) -> Floats:
