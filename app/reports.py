@@ -30,6 +30,7 @@ NAMED = (
     "source_url",
 )  # fmt: skip
 READ = (*NAMED, "source", "size_bytes", "licence_use", "cleared")
+BY_SOURCE = ("source", "licence_claims", "licence_use", "samples", "bytes", "cleared")
 FORMULA = ("=", "+", "-", "@")  # what a spreadsheet would run. Source: OWASP, CSV injection
 Row = Mapping[str, Any]  # a sample's cells, as Arrow gives them
 
@@ -57,9 +58,6 @@ def write_reports(folder: Path, audited: Audited) -> None:
         write_table(making / HASHES, hash_table(samples))
         (quality,) = (audit for audit in audited.audits if isinstance(audit, QualityAudit))
         export_docs(samples, making / DOCS, quality.suite)
-
-
-BY_SOURCE = ("source", "licence_claims", "licence_use", "samples", "bytes", "cleared")
 
 
 def _by_source(rows: Sequence[Row]) -> list[Row]:
