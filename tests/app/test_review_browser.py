@@ -131,12 +131,13 @@ class Browser:
     def of(self, method: str) -> list[dict[str, Any]]:
         return [event["params"] for event in self.events if event.get("method") == method]
 
-    def pick_first_row(self) -> None:
-        """Click the box before the first row of the first table."""
-        x, y = self.value(
-            "(b => [b.x + 16, b.y + 52])(document.querySelector("
-            "'[data-testid=stDataFrame] canvas').getBoundingClientRect())"
-        )
+    def pick_first_row(self, table: int = 0) -> None:
+        """Click the box before the first row of a table."""
+        frame = f"document.querySelectorAll('[data-testid=stDataFrame]')[{table}]"
+        canvas = f"{frame}.querySelector('canvas')"
+        self.wait_for(f"!!{frame} && !!{canvas}")
+        self.value(f"{canvas}.scrollIntoView({{block: 'center'}})")
+        x, y = self.value(f"(b => [b.x + 16, b.y + 52])({canvas}.getBoundingClientRect())")
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
@@ -278,6 +279,15 @@ def test_a_reader_picks_a_rule_and_reads_what_it_asks(browser, url):
     browser.pick_first_row()
     browser.wait_for("document.body.innerText.includes('COM-LICENCE-FORBIDDEN asks of each')")
     browser.wait_for("document.body.innerText.includes('licence_use IN (')")
+
+
+@pytest.mark.browser
+def test_a_reader_picks_a_finding_and_reads_how_it_was_come_by(browser, url):
+    browser.call("Page.navigate", url=url)
+    browser.wait_for(SETTLED)
+    browser.pick_first_row(1)
+    browser.wait_for("document.body.innerText.includes('licence/licence=CC-BY-4.0 share')")
+    browser.wait_for("document.body.innerText.includes('Cannot see: A licence tag is a claim')")
 
 
 @pytest.mark.browser
