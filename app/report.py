@@ -103,7 +103,7 @@ def print_explained(console: Console, workspace: Workspace, name: str) -> None:
         "note": row.note,
         "measured": method.measured,
         "how": method.how,
-        "library": method.library,
+        "library": method.stands_on,
         "cannot see": method.cannot_see,
     }
     table = Table(box=None, show_header=False, pad_edge=False)

@@ -94,6 +94,20 @@ def share_of(
     )
 
 
+def ids_where(
+    measures: duckdb.DuckDBPyConnection, condition: str, *values: str | Sequence[str]
+) -> list[str]:
+    """Return the ids of samples for which a condition of ours holds, sorted.
+
+    Args:
+        measures: with the view `measures`.
+        condition: SQL of ours, never of a dataset; `?` stands for each of the values.
+        values: what is compared.
+    """
+    query = f"SELECT id FROM measures WHERE {condition} ORDER BY id"  # noqa: S608  ours
+    return [row[0] for row in measures.execute(query, list(values)).fetchall()]
+
+
 def count_of(audit: str, name: str, ids: Sequence[str], *, note: str = "") -> Finding:
     """Return a count as a finding, with the samples it counts."""
     return Finding(audit=audit, name=name, value=len(ids), ids=tuple(ids), note=note)

@@ -41,7 +41,7 @@ Record = Mapping[str, str | None]
 Extra = Mapping[str, Json]
 
 
-class Settings(Written):
+class LicenceTable(Written):
     """The table [audits.licence] of pramana.toml."""
 
     agents: list[Name] | None = None
@@ -80,7 +80,7 @@ class LicenceAudit:
     @classmethod
     def of(cls, table: Mapping[str, Json], folder: Path) -> Self:
         """Return the audit with an operator's settings. Raises UsageError, EvidenceMissing."""
-        told = read_table(Settings, NAME, table)
+        told = read_table(LicenceTable, NAME, table)
         crawl = Crawl.at(place_of(told.crawl, folder, "crawl")) if told.crawl else None
         agents = AI_CRAWLERS if told.agents is None else frozenset(told.agents)
         return cls(agents=agents, crawl=crawl)

@@ -22,7 +22,7 @@ class Method:
 
     measured: str
     how: str
-    library: str
+    stands_on: str  # the library, and what of it
     cannot_see: str
     headline: bool = False  # printed at once, not only on request
 

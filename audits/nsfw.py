@@ -43,7 +43,7 @@ TOGETHER = "CS-01 minor and nudity by caption terms"
 Score = Annotated[float, Field(ge=0, le=1)]
 
 
-class Table(Written):
+class NsfwTable(Written):
     """The table [audits.nsfw] of pramana.toml."""
 
     hash_lists: list[ListTable] = Field(default_factory=list)
@@ -94,7 +94,7 @@ class NsfwAudit:
             EvidenceMissing: a file or library that is named is not there.
             Tampered: a file has other bytes than were pinned.
         """
-        told = read_table(Table, AUDIT, table)
+        told = read_table(NsfwTable, AUDIT, table)
         lists = tuple(HashList.of(one, folder) for one in told.hash_lists)
         if len({one.label for one in lists}) < len(lists):
             raise UsageError(

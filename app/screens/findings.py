@@ -10,6 +10,7 @@ from streamlit.column_config import NumberColumn, TextColumn
 from app import found, view
 from app.screens import charts
 from app.screens.evidence import nothing_yet, verified
+from app.screens.tables import picked
 from governance.records import Decision
 from governance.workspace import Workspace
 
@@ -60,16 +61,7 @@ def rules(decision: Decision) -> None:
     statuses = list(dict.fromkeys(row.status for row in rows))
     wanted = st.pills("Status", statuses, selection_mode="multi", label_visibility="collapsed")
     shown = [row for row in rows if not wanted or row.status in wanted]
-    picked = st.dataframe(
-        shown,
-        hide_index=True,
-        height="content",
-        column_config=RULES,
-        column_order=tuple(RULES),
-        on_select="rerun",
-        selection_mode="single-row",
-    )
-    chosen = [shown[index] for index in picked.selection.rows if index < len(shown)]
+    chosen = picked(shown, RULES, height="content")
     if not chosen:
         st.caption("Pick a rule to read what it asks, why, and what it cites.")
     for row in chosen:
@@ -94,15 +86,7 @@ def findings(workspace: Workspace, decision: Decision) -> None:
                 st.altair_chart(charts.intervals(shares[:PLOT_ROWS]))
             if len(shares) > PLOT_ROWS:
                 st.caption(f"The first {PLOT_ROWS} of {len(shares)} shares; the table has all.")
-            picked = st.dataframe(
-                rows,
-                hide_index=True,
-                column_config=FINDINGS,
-                column_order=tuple(FINDINGS),
-                on_select="rerun",
-                selection_mode="single-row",
-            )
-            chosen = [rows[index] for index in picked.selection.rows if index < len(rows)]
+            chosen = picked(rows, FINDINGS)
             if not chosen:
                 st.caption("Pick a finding to read how it was come by and what it cannot see.")
             for row in chosen:
@@ -119,7 +103,7 @@ def explained(row: found.FindingRow) -> None:
             return
         st.text(f"Measured: {method.measured}")
         st.text(f"How: {method.how}")
-        st.text(f"Library: {method.library}")
+        st.text(f"Library: {method.stands_on}")
         st.text(f"Cannot see: {method.cannot_see}")
 
 

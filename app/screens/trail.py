@@ -9,6 +9,7 @@ from streamlit.column_config import NumberColumn, TextColumn
 
 from app import view
 from app.screens.evidence import nothing_yet, verified
+from app.screens.tables import picked
 
 TRAIL = {
     "number": NumberColumn("no.", width=60),
@@ -35,16 +36,7 @@ wanted = st.pills(
     label_visibility="collapsed",
 )
 shown = [row for row in rows if not wanted or row.kind in wanted]
-picked = st.dataframe(
-    shown,
-    hide_index=True,
-    column_config=TRAIL,
-    column_order=tuple(TRAIL),
-    on_select="rerun",
-    selection_mode="single-row",
-)
-chosen = [shown[index] for index in picked.selection.rows if index < len(shown)]
-if chosen:
+if chosen := picked(shown, TRAIL):
     number = chosen[0].number
     proof = view.proof(workspace.ledger, number)
     st.download_button(

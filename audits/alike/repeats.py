@@ -63,10 +63,7 @@ class Repeats:
         return int(total), len(rows), self._count_near([row[0] for row in rows])
 
     def _count_near(self, captions: Sequence[str]) -> int:
-        from datasketch import (  # type: ignore[import-untyped]  # noqa: PLC0415  heavy
-            MinHash,
-            MinHashLSH,
-        )
+        from datasketch import MinHash, MinHashLSH  # noqa: PLC0415  heavy
 
         index = MinHashLSH(threshold=self.shared_runs, num_perm=PERMUTATIONS)
         found = set[int]()

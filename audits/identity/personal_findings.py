@@ -8,7 +8,7 @@ from itertools import groupby
 
 import duckdb
 
-from audits.audit import count_of, share_of
+from audits.audit import count_of, ids_where, share_of
 from audits.identity.identifier_kinds import KIND_NAMES
 from audits.identity.identifiers import SUPPORTED
 from audits.identity.presidio_adapter import KINDS as PRESIDIO_KINDS
@@ -37,17 +37,17 @@ SHARES = {
 def findings_of(measures: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
     """Yield all findings, in the order they print."""
     for kind in KINDS:
-        ids = _ids(measures, f"list_contains(pii_kinds, '{kind}')")
+        ids = ids_where(measures, f"list_contains(pii_kinds, '{kind}')")
         yield count_of(NAME, f"identifier {kind}", ids)
     for kind in KIND_NAMES:
-        if ids := _ids(measures, f"pii_scores['{kind}'] < {SUPPORTED}"):
+        if ids := ids_where(measures, f"pii_scores['{kind}'] < {SUPPORTED}"):
             note = "Its check digit fails, or other numbers are written so and no word names it."
             yield count_of(NAME, f"doubtful {kind}", ids, note=note)
     yield from _repeats(measures)
     yield from _second_opinion(measures)
-    total = len(_ids(measures, MEASURED))
+    total = len(ids_where(measures, MEASURED))
     for name, (condition, note) in SHARES.items():
-        ids = _ids(measures, condition)
+        ids = ids_where(measures, condition)
         yield share_of(NAME, f"{name} share", count=len(ids), total=total, ids=ids, note=note)
     yield from _releases(measures)
     yield from _documents(measures)
@@ -56,7 +56,7 @@ def findings_of(measures: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
 
 def _repeats(measures: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
     """Yield, for each kind, how many values stand in more than one sample, and in which."""
-    if not _ids(measures, "pii_digests IS NOT NULL"):
+    if not ids_where(measures, "pii_digests IS NOT NULL"):
         return
     rows = measures.sql(
         """
@@ -79,7 +79,7 @@ def _repeats(measures: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
 
 def _second_opinion(measures: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
     """Yield where Presidio and this audit differ, kind by kind."""
-    if not _ids(measures, "pii_presidio_kinds IS NOT NULL"):
+    if not ids_where(measures, "pii_presidio_kinds IS NOT NULL"):
         return
     for kind in PRESIDIO_KINDS.values():
         ours = f"list_contains(pii_kinds, '{kind}')"
@@ -88,23 +88,23 @@ def _second_opinion(measures: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
             ("Presidio alone", f"{theirs} AND NOT {ours}"),
             ("Presidio missing", f"{ours} AND NOT {theirs}"),
         ):
-            if ids := _ids(measures, condition):
+            if ids := ids_where(measures, condition):
                 yield count_of(NAME, f"{kind} by {who}", ids)
 
 
 def _releases(measures: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
     query = "SELECT DISTINCT model_release FROM measures WHERE model_release IS NOT NULL ORDER BY 1"
     for (status,) in measures.sql(query).fetchall():
-        ids = _ids(measures, f"model_release = '{status}'")
+        ids = ids_where(measures, f"model_release = '{status}'")
         note = "What the file states; whether a release was signed is not seen."
         yield count_of(NAME, f"model release {status}", ids, note=note)
 
 
 def _documents(measures: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
-    total = len(_ids(measures, "document_like IS NOT NULL"))
+    total = len(ids_where(measures, "document_like IS NOT NULL"))
     note = "Lines of small dark writing on pale ground; nothing is read, and posters look so too."
     for step in DOCUMENT_STEPS:
-        ids = _ids(measures, f"document_like >= {step}")
+        ids = ids_where(measures, f"document_like >= {step}")
         name = f"document-like from {step} share"
         yield share_of(NAME, name, count=len(ids), total=total, ids=ids, note=note)
 
@@ -117,7 +117,7 @@ def _consent(measures: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
         shown, seen = f"{shown} OR faces > 0", f"detected faces, {seen}"
     yield from _coverage(measures, "consent share", MEASURED)
     yield from _coverage(measures, "consent share where persons", shown, seen=seen)
-    alone = _ids(measures, f"({shown} OR gps OR device_owner) AND NOT consent")
+    alone = ids_where(measures, f"({shown} OR gps OR device_owner) AND NOT consent")
     yield count_of(NAME, "personal data without consent reference", alone, note=BLIND)
 
 
@@ -135,9 +135,3 @@ def _coverage(
         note = f"{count} of {total} samples carry a consent reference; its validity is not seen."
         note += f" Persons here: {seen}." if seen else ""
         yield share_of(NAME, place, count=count, total=total, note=note)
-
-
-def _ids(measures: duckdb.DuckDBPyConnection, condition: str) -> list[str]:
-    """Return the ids of samples for which a condition of ours holds."""
-    query = f"SELECT id FROM measures WHERE {condition} ORDER BY id"  # noqa: S608  ours
-    return [row[0] for row in measures.sql(query).fetchall()]

@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from audits.audit import count_of, share_of
+from audits.audit import count_of, ids_where, share_of
 from audits.rights.lineage import BETWEEN, GENERATORS, UNSTATED
 from audits.rights.spdx import without_vaguer
 from governance.canon import printable
@@ -96,11 +96,13 @@ def _conflicts(measures: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
     ).fetchall()
     listed = "; ".join(f"{claims} ({count})" for claims, count, _ in kinds)
     said = f"Both are claimed: {listed}." if listed else "No two claims disagree."
-    yield count_of(NAME, "licence conflicts", _ids(measures, "licence_conflict"), note=said)
+    yield count_of(NAME, "licence conflicts", ids_where(measures, "licence_conflict"), note=said)
     condition = "licence_conflict AND array_to_string(licence_claims, ' / ') = ?"
     for claims, _, quoted in kinds:
         note = f"The stricter decides. As it was read: {printable(quoted)}"[:LONGEST]
-        yield count_of(NAME, f"conflict {claims}", _ids(measures, condition, claims), note=note)
+        yield count_of(
+            NAME, f"conflict {claims}", ids_where(measures, condition, claims), note=note
+        )
 
 
 def _licensors(groups: Groups) -> Iterator[Finding]:
@@ -137,11 +139,11 @@ def _licensors(groups: Groups) -> Iterator[Finding]:
 def _gaps(measures: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
     """Yield the samples whose claims are absent or unread, and those that name nobody."""
     silent = "len(licence_claims) = 0 AND NOT licence_unrecognised"
-    yield count_of(NAME, "no licence", _ids(measures, silent), note=BLIND)
-    unread = _ids(measures, "licence_unrecognised")
+    yield count_of(NAME, "no licence", ids_where(measures, silent), note=BLIND)
+    unread = ids_where(measures, "licence_unrecognised")
     note = "A claim stands there, unread; its text is in `licence_evidence`."
     yield count_of(NAME, "licence unrecognised", unread, note=note)
-    nobody = _ids(measures, "NOT attributed")
+    nobody = ids_where(measures, "NOT attributed")
     yield count_of(NAME, "no attribution", nobody, note="Nobody is named as the author.")
 
 
@@ -150,11 +152,11 @@ def _optouts(measures: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
     signals = measures.sql(
         "SELECT DISTINCT unnest(optout) AS signal FROM measures ORDER BY signal"
     ).fetchall()
-    yield count_of(NAME, "opt-outs", _ids(measures, "len(optout) > 0"))
+    yield count_of(NAME, "opt-outs", ids_where(measures, "len(optout) > 0"))
     for (signal,) in signals:
-        ids = _ids(measures, "list_contains(optout, ?)", signal)
+        ids = ids_where(measures, "list_contains(optout, ?)", signal)
         yield count_of(NAME, f"opt-out {signal}", ids)
-    broken = _ids(measures, "array_to_string(optout, ' ') LIKE '%:unreadable%'")
+    broken = ids_where(measures, "array_to_string(optout, ' ') LIKE '%:unreadable%'")
     note = "What cannot be read counts as an opt-out."
     yield count_of(NAME, "unreadable opt-outs", broken, note=note)
     looked, total = measures.sql(
@@ -166,7 +168,7 @@ def _optouts(measures: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
         "SELECT DISTINCT c2pa_state FROM measures WHERE c2pa_state <> 'none' ORDER BY ALL"
     ).fetchall()
     for (state,) in states:
-        yield count_of(NAME, f"c2pa={state}", _ids(measures, "c2pa_state = ?", state))
+        yield count_of(NAME, f"c2pa={state}", ids_where(measures, "c2pa_state = ?", state))
 
 
 def _models(measures: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
@@ -175,9 +177,9 @@ def _models(measures: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
     for column, word in (("generator_id", "generator"), ("captioner_id", "captioner")):
         parts = f"string_split({column}, '{BETWEEN}')"
         for model in known:
-            if ids := _ids(measures, f"list_contains({parts}, ?)", model):
+            if ids := ids_where(measures, f"list_contains({parts}, ?)", model):
                 yield count_of(NAME, f"{word}={model}", ids)
-        if ids := _ids(measures, f"NOT list_has_all(?, {parts})", known):
+        if ids := ids_where(measures, f"NOT list_has_all(?, {parts})", known):
             yield count_of(NAME, f"{word}=other", ids, note="The name stated is in the measures.")
 
 
@@ -244,11 +246,3 @@ def _grouped(name: str, groups: Groups, *, note: str) -> Finding:
     return Finding(
         audit=NAME, name=name, value=len(groups), ids=tuple(ids), note=printable(note)[:LONGEST]
     )
-
-
-def _ids(
-    measures: duckdb.DuckDBPyConnection, condition: str, *values: str | Sequence[str]
-) -> list[str]:
-    """Return the ids of samples for which a condition of ours holds."""
-    query = f"SELECT id FROM measures WHERE {condition} ORDER BY id"  # noqa: S608  ours
-    return [row[0] for row in measures.execute(query, list(values)).fetchall()]

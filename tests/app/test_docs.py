@@ -15,9 +15,9 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "audits.md"
 TABLES: dict[str, type[BaseModel]] = {
     "duplicates": duplicates.DuplicatesTable,
-    "licence": licence.Settings,
+    "licence": licence.LicenceTable,
     "locality": locality.LocalityTable,
-    "nsfw": nsfw.Table,
+    "nsfw": nsfw.NsfwTable,
     "personal": personal.PersonalTable,
     "quality": quality.QualityTable,
 }
