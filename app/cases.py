@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from governance.canon import printable
-from governance.cases import COUNSEL, Case, cases, closed, open_cases, route
+from governance.cases import COUNSEL, Case, cases, closed, closed_by, open_cases, route
 from governance.errors import Refused
 from governance.records import Decision
 from governance.snapshot import Snapshot
@@ -78,7 +78,7 @@ def case_lines(workspace: Workspace) -> Iterator[str]:
     """Yield lines about each case, the open ones first, and then what a person has to do."""
     known = cases(workspace.ledger)
     for case in sorted(known, key=lambda case: case.closing is not None):
-        yield from _told(case)
+        yield from _told(workspace, case)
     yield from open_notice(workspace) or ["No case is open."]
 
 
@@ -98,7 +98,7 @@ def open_notice(workspace: Workspace) -> list[str]:
     ]
 
 
-def _told(case: Case) -> Iterator[str]:
+def _told(workspace: Workspace, case: Case) -> Iterator[str]:
     state = "closed" if case.closing else "OPEN"
     yield f"{state:6}  {case.sha256}  {case.rule} {printable(case.by)}"
     yield (
@@ -106,7 +106,8 @@ def _told(case: Case) -> Iterator[str]:
         f"{case.shard}, row {case.row} · id {printable(case.sample)}"
     )
     if case.closing:
+        by, reference = closed_by(workspace, case.closing)
         yield (
-            f"        closed {case.closing.at[:19]} by {printable(case.closing.by)} · "
-            f"{case.closing.outcome} · reference {printable(case.closing.reference)}"
+            f"        closed {case.closing.at[:19]} by {printable(by)} · "
+            f"{case.closing.outcome} · reference {printable(reference)}"
         )

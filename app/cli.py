@@ -4,18 +4,25 @@ Each verb parses, makes one call and prints. What is heavy is imported inside th
 it, so `--help` answers at once.
 """
 
+import os
 import sys
 import time
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from app.verbs.case import case
+from app.verbs.keys import clearance as clearances
+from app.verbs.keys import keys
+from app.verbs.ledger import ledger as ledgers
+from app.verbs.plan import plan
+from app.verbs.redteam import redteam
+from app.verbs.rights import prove, withdraw
+from app.verbs.verify import verify
+from app.verbs.waiver import waiver
 from governance.errors import PramanaError
-
-if TYPE_CHECKING:
-    from governance.cases import Outcome
 
 BLOCKED = 3  # the exit status of an audit whose verdict is block, as of every refusal
 
@@ -25,9 +32,13 @@ BLOCKED = 3  # the exit status of an audit whose verdict is block, as of every r
     "--workspace", default=".", show_default=True, type=click.Path(file_okay=False, path_type=Path),
     help="The folder that keeps the evidence.",
 )  # fmt: skip
+@click.option(
+    "--ledger", metavar="URL",
+    help="The database that keeps the ledger, postgresql://..., or PRAMANA_LEDGER; else a file.",
+)  # fmt: skip
 @click.version_option(package_name="pramana")
 @click.pass_context
-def cli(context: click.Context, workspace: Path) -> None:
+def cli(context: click.Context, workspace: Path, ledger: str | None) -> None:
     """No proof, no training.
 
     Audit an image-caption dataset, train on exactly what is cleared, and hand out a card in which
@@ -36,6 +47,9 @@ def cli(context: click.Context, workspace: Path) -> None:
     Exit status: 0 yes, 1 fault, 2 usage, 3 refused, 4 tampered, 5 evidence missing.
     """
     context.obj = workspace
+    if ledger:
+        os.environ["PRAMANA_LEDGER"] = ledger  # for those that this process starts, too
+        context.call_on_close(partial(os.environ.pop, "PRAMANA_LEDGER", None))
 
 
 def _explain(context: click.Context, _: click.Parameter, name: str | None) -> None:
@@ -66,6 +80,11 @@ def _explain(context: click.Context, _: click.Parameter, name: str | None) -> No
     help="Read a column of the source as a word of ours, for example url_text=caption.",
 )  # fmt: skip
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
+@click.option(
+    "--sealed",
+    is_flag=True,
+    help="Encrypt every picture in the workspace; training gets the keys of what is cleared.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.option(
     "--reports", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER",
@@ -76,7 +95,7 @@ def _explain(context: click.Context, _: click.Parameter, name: str | None) -> No
     help="Say how a finding of the latest audit was come by, and exit; needs no SOURCE.",
 )  # fmt: skip
 @click.pass_obj
-def audit(
+def audit(  # noqa: PLR0913  an argument an option
     workspace: Path,
     sources: tuple[str, ...],
     packs: tuple[str, ...],
@@ -84,6 +103,7 @@ def audit(
     mapped: tuple[str, ...],
     *,
     workers: int,
+    sealed: bool,
     as_json: bool,
     reports: Path | None,
 ) -> None:
@@ -96,6 +116,7 @@ def audit(
     Examples:
         pramana audit photos/ --policy commercial --policy dpdp
         pramana audit a.parquet b.parquet --policy dpdp --as-of 2027-06-01 --json
+        pramana audit photos/ --sealed
         pramana audit --explain "licence/no licence"
     """  # noqa: D301  \b is click's mark
     from rich.console import Console  # noqa: PLC0415  heavy
@@ -116,6 +137,7 @@ def audit(
             bars=bars,
             workers=workers,
             mapping=_mapping(mapped),
+            sealed=sealed,
         )
     if reports:
         from app.reports import write_reports  # noqa: PLC0415  heavy
@@ -127,6 +149,10 @@ def audit(
         report.print_audit(Console(), audited)
     for line in cases.open_notice(place):
         click.echo(line, err=True)
+    if sealed:
+        click.echo(
+            "The workspace holds ciphertexts only; SOURCE stays in plain where it was.", err=True
+        )
     sys.exit(BLOCKED if audited.decision.verdict == "block" else 0)
 
 
@@ -209,88 +235,6 @@ def card(workspace: Path, run: str, out: Path) -> None:
     click.echo(f"card {folder / 'README.md'}\nverify it: pramana verify {folder}")
 
 
-@cli.group()
-def case() -> None:
-    """List cases of suspected samples, or close one."""
-
-
-@case.command("list")
-@click.pass_obj
-def list_cases(workspace: Path) -> None:
-    """List each case, and say where an open one is reported.
-
-    \b
-    Example:
-        pramana case list
-    """  # noqa: D301
-    from app import cases  # noqa: PLC0415  heavy
-    from governance.workspace import Workspace  # noqa: PLC0415  heavy
-
-    for line in cases.case_lines(Workspace.at(workspace)):
-        click.echo(line)
-
-
-@case.command("close")
-@click.argument("sha256")
-@click.option("--reference", required=True, help="Of the report, or of why none was owed.")
-@click.option("--by", required=True, help="Who closes it.")
-@click.option(
-    "--outcome", type=click.Choice(["reported", "not-reportable"]), default="reported",
-    show_default=True,
-)  # fmt: skip
-@click.pass_obj
-def close_case(workspace: Path, sha256: str, reference: str, by: str, outcome: "Outcome") -> None:
-    """Close the case of the image whose SHA-256 begins so. The sample stays excluded for ever.
-
-    Nothing is reported by this command, and nothing is deleted.
-
-    \b
-    Example:
-        pramana case close 9f86d081884c --reference "NCRP 2311260012" --by "A. Rao"
-    """  # noqa: D301
-    from governance import cases  # noqa: PLC0415  heavy
-    from governance.workspace import Workspace  # noqa: PLC0415  heavy
-
-    ledger = Workspace.at(workspace).ledger
-    for found in cases.close_case(ledger, sha256, reference=reference, by=by, outcome=outcome):
-        click.echo(f"closed {found.sha256[:12]} ({found.rule}); audit again to open the gate")
-
-
-@cli.command()
-@click.argument("target", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option(
-    "--trust", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A trust.json you hold already; without it a bundle's own keys are used.",
-)  # fmt: skip
-def verify(target: Path, trust: Path | None) -> None:
-    """Verify TARGET, a bundle or a workspace, from its bytes.
-
-    Every digest, proof and signature is computed anew.
-
-    \b
-    Example:
-        pramana verify card/ --trust trust.json
-    """  # noqa: D301
-    from governance.cards.bundle import SUMS, verify_bundle  # noqa: PLC0415  heavy
-    from governance.keys import Trust  # noqa: PLC0415  heavy
-    from governance.verify import verify_workspace  # noqa: PLC0415  heavy
-    from governance.workspace import STATE_FOLDER, Workspace  # noqa: PLC0415  heavy
-
-    if (target / SUMS).is_file():
-        checks = verify_bundle(target, Trust.from_bytes(trust.read_bytes()) if trust else None)
-    elif (target / STATE_FOLDER).is_dir():
-        checks = verify_workspace(Workspace(target))
-    else:
-        raise click.UsageError(f"{target} is neither a bundle nor a workspace.")
-    for check in checks:
-        click.echo(f"{'✕' if check.status else '✓'} {check.what}")
-        if check.detail:
-            click.echo(f"  {check.detail}")
-    if trust is None and (target / SUMS).is_file():
-        click.echo("The keys were the bundle's own; pin them with --trust to know whose they are.")
-    sys.exit(max(check.status for check in checks))
-
-
 @cli.command()
 @click.option("--out", default="demo", show_default=True, type=click.Path(path_type=Path))
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), default=1.5, show_default=True)
@@ -306,6 +250,12 @@ def demo(out: Path, minutes: float) -> None:
     from app.demo import show  # noqa: PLC0415  heavy
 
     show(out, minutes=minutes)
+
+
+for verb in (
+    case, clearances, keys, ledgers, plan, prove, redteam, verify, waiver, withdraw,
+):  # fmt: skip
+    cli.add_command(verb)
 
 
 def main() -> None:

@@ -23,8 +23,9 @@ from app.planted import Problem
 from app.view import excluded
 from app.workflow import Audited
 from governance.canon import write_whole
-from governance.cards.bundle import verify_bundle
+from governance.cards.verification import verify_bundle
 from governance.errors import PramanaError, UsageError
+from governance.memory import Memory
 from governance.workspace import Workspace
 
 PACKS = ("commercial", "dpdp")
@@ -100,6 +101,7 @@ def _prepare(console: Console, out: Path) -> tuple[Workspace, tuple[Problem, ...
         raise UsageError(f"{out} is not the demo's own folder; name another with --out.")
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
+    Memory.of(out).forget()
     write_whole(out / MARK, b"made by `pramana demo`; made anew by the next one\n")
     write_whole(out / "pramana.toml", DECLARED.encode())
     _step(console, f"Make {planted.SAMPLES:,} captioned scenes, and plant problems in them")

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app import found, view
+from app.waiver_rows import waived_lines
 from app.workflow import Audited
 from governance.note import open_note
 from governance.records import RuleResult, json_object
@@ -36,6 +37,7 @@ def audit_json(workspace: Workspace, audited: Audited) -> str:
         {
             "id": r.id, "on": r.on, "violations": r.violations, "remedy": r.remedy,
             "status": r.status, "policy": r.policy, "in_force_from": r.in_force_from,
+            "waived": r.waived,
         }
         for r in decision.rules
     ]  # fmt: skip
@@ -48,11 +50,14 @@ def audit_json(workspace: Workspace, audited: Audited) -> str:
         {
             "snapshot": audited.snapshot.root,
             "samples": audited.snapshot.samples,
+            "left_out": audited.left_out,
             "findings": findings,
             "decision": {
                 "id": decision.id, "verdict": decision.verdict, "as_of": decision.as_of,
                 "cleared": decision.cleared, "excluded": decision.excluded, "rules": rules,
             },
+            "waivers": [waiver.to_json() for waiver in audited.waivers],
+            "waivers_without_effect": audited.idle,
             "ledger": {"size": head.size, "root": head.root.hex()},
         },
         ensure_ascii=False,
@@ -75,6 +80,12 @@ def print_audit(console: Console, audited: Audited) -> None:
         highlight=False,
         markup=False,
     )
+    if audited.left_out:
+        console.print(
+            f"{audited.left_out:,} samples of the sources were withdrawn and left out.", style="dim"
+        )
+    for line in (*waived_lines(audited.waivers), *audited.idle):
+        console.print(Text(line, style="yellow" if line[0] == "◐" else "dim"))
     if violated := [rule for rule in decision.rules if rule.violations]:
         console.print(_rules(violated))
     if told := found.headlines(audited.findings):

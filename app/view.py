@@ -7,23 +7,22 @@ Markdown or HTML.
 Does not see: captions and pictures of the dataset. No row holds either.
 """
 
-import base64
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Final, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from governance import merkle
 from governance.canon import Json, file_sha256, printable
 from governance.errors import Tampered
 from governance.ledger import Entry, Ledger
-from governance.note import open_note
+from governance.proofs import ProofFile, write_proof
 from governance.records import Decision, RuleStatus, Verdict
 from governance.snapshot import read_table
+from governance.witness import check_cosigned
 from governance.workspace import Workspace
 
 Tone = Literal["green", "orange", "red"]
@@ -72,11 +71,12 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleRow:
-    """One rule as people read it. `violations` counts what `on` names."""
+    """One rule as people read it. `violations` and `waived` count what `on` names."""
 
     id: str
     status: str
     violations: int
+    waived: int
     on: str
     remedy: str
     severity: str
@@ -172,6 +172,7 @@ def rule_rows(decision: Decision) -> list[RuleRow]:
             id=rule.id,
             status=STATUSES[rule.status],
             violations=rule.violations,
+            waived=rule.waived,
             on=rule.on,
             remedy=rule.remedy,
             severity=rule.severity,
@@ -233,18 +234,26 @@ def trail(ledger: Ledger) -> list[TrailRow]:
 def proof(ledger: Ledger, number: int) -> str:
     """Return the proof that the ledger holds an act, with the act itself as its extra data.
 
-    Source: c2sp.org/tlog-proof. Raises Tampered, IndexError.
+    Source: c2sp.org/tlog-proof. Raises EvidenceMissing, Tampered.
     """
-    note = ledger.note()
-    leaves = ledger.leaves()[: open_note(note, ledger.keys).size]
-    steps = merkle.inclusion_proof([merkle.leaf_hash(leaf) for leaf in leaves], number)
-    lines = (
-        "c2sp.org/tlog-proof@v1",
-        f"extra {base64.b64encode(leaves[number]).decode()}",
-        f"index {number}",
-        *(base64.b64encode(step).decode() for step in steps),
-    )
-    return "\n".join(lines) + f"\n\n{note}"
+    made = ProofFile.parse(write_proof(ledger, number))
+    return replace(made, extra=ledger.leaf(number)).text()
+
+
+def seen_by(workspace: Workspace) -> list[tuple[str, str]]:
+    """Return which witnesses cosigned the newest checkpoint that any of them saw, and when.
+
+    Raises:
+        Tampered: a cosignature beside it is a bad one.
+    """
+    ledger, trust = workspace.ledger, workspace.keyring.trust()
+    sizes = ledger.cosigned()
+    if not sizes:
+        return []
+    seen = check_cosigned(ledger.note(sizes[-1]), trust, at_least=0)
+    return [
+        (person, f"{datetime.fromtimestamp(at, UTC):%d %b %Y, %H:%M} UTC") for person, at in seen
+    ]
 
 
 def second(at: str) -> str:

@@ -4,29 +4,38 @@ The only place where the rooms meet. Nothing is decided here: audits measure, po
 governance permits, training obeys.
 """
 
-import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from app.cases import check_cleared, check_contact, is_scraped, with_cases, with_child_safety
-from governance.canon import Json, canonical, digest, file_sha256, parse_json, write_whole
-from governance.clearance import Terms, issue, read_clearance
-from governance.errors import EvidenceMissing, Refused, Tampered
-from governance.records import Decision, Finding, RuleResult, as_object, findings_bytes
+from app.cases import check_contact, with_cases, with_child_safety
+from app.clearing import check_may_train, clear, waiting
+from app.keeper import unlock
+from app.waivers import moment
+from governance import attest
+from governance.canon import Json, digest, file_sha256, parse_json, write_whole
+from governance.clearance import Terms, read_clearance
+from governance.errors import EvidenceMissing, Tampered
+from governance.records import Decision, Finding, as_object, findings_bytes
+from governance.release import PACKAGE_FILE, unlocked
+from governance.sealed import NewKeys
 from governance.snapshot import MANIFEST, Snapshot, samples_root, write_table
 from governance.statements import PROVENANCE, payload_of, sign, statement
-from governance.verify import CLEARANCE_FILE, PROVENANCE_FILE, RESULT_FILE, check_evidence
+from governance.verify import CLEARANCE_FILE, PROVENANCE_FILE, RESULT_FILE
+from governance.waived import InForce, in_force
+from governance.withdrawals import LeftOut, standing
 from governance.workspace import Workspace, write_json
-from training.record import Bars
+from training.record import ENDED, Bars
 
 if TYPE_CHECKING:
     from audits.audit import Audit, Conclusion
+    from governance.approvals import Waiver
     from policies.decide import Judgement
     from policies.rules import Pack
     from training.record import Result
@@ -41,6 +50,9 @@ class Audited:
     findings: tuple[Finding, ...]
     audits: tuple["Audit", ...]
     samples: pa.Table = field(repr=False)  # all that is known of each, and whether it is `cleared`
+    left_out: int = 0  # samples of the sources that were withdrawn, and are not in the snapshot
+    waivers: tuple["Waiver", ...] = ()  # those that had an effect
+    idle: tuple[str, ...] = ()  # a sentence on each that had none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +73,12 @@ def audit(
     bars: Bars,
     workers: int = 2,
     mapping: Mapping[str, str] = MappingProxyType({}),
+    sealed: bool = False,
 ) -> Audited:
-    """Seal, measure, conclude and decide. What each room raises passes through."""
+    """Seal, measure, conclude and decide; with `sealed` every picture is encrypted as it is read.
+
+    What each room raises passes through.
+    """
     from audits import engine  # noqa: PLC0415  heavy
     from audits.identity.salt import salt_at  # noqa: PLC0415  heavy
     from audits.reading.ingest import ingest  # noqa: PLC0415  heavy
@@ -74,11 +90,23 @@ def audit(
     audits = audits_of(
         workspace.declared().audits, folder=workspace.folder, salt=salt_at(workspace.salt)
     )
+    left_out = LeftOut(standing(workspace))
     snapshot = ingest(
-        sources, snapshots=workspace.snapshots, mapping=mapping, progress=bars("reading", None)
+        sources,
+        snapshots=workspace.snapshots,
+        mapping=mapping,
+        progress=bars("reading", None),
+        keys=NewKeys(workspace.data_keys) if sealed else None,
+        leave_out=left_out,
     )
     ledger = workspace.ledger
-    ledger.append("sealed", {"snapshot": snapshot.root, "samples": snapshot.samples})
+    said: dict[str, Json] = {
+        "samples": snapshot.samples,
+        "encrypted": snapshot.encrypted,
+        "left_out": left_out.count,
+    }
+    ledger.append("sealed", {"snapshot": snapshot.root, **said})
+    snapshot = unlocked(workspace, snapshot)
     check_contact(workspace.declared(), snapshot)
 
     code = engine.audit_code_digest(audits)
@@ -104,7 +132,8 @@ def audit(
     conclusions = engine.conclude(snapshot, audits, measures)
     samples = engine.joined(snapshot.manifest(), measures, conclusions)
     samples = with_cases(workspace, snapshot, samples)
-    findings, judgement = _judged(samples, conclusions, policies, as_of=as_of)
+    waivers = in_force(workspace, snapshot.root, snapshot.manifest(), now=moment(as_of))
+    findings, judgement = _judged(samples, conclusions, policies, waivers=waivers, as_of=as_of)
     done(1)
     decision = _keep_decision(
         workspace,
@@ -114,6 +143,7 @@ def audit(
         stands_on=StandsOn(
             measures=engine.measures_digest(measured.parts), audits=settings, audit_code=code
         ),
+        audits=[audit.name for audit in audits],
         as_of=as_of,
     )
     kept = set(judgement.cleared.to_pylist())
@@ -124,6 +154,9 @@ def audit(
         findings=findings,
         audits=audits,
         samples=samples.append_column("cleared", cleared),
+        left_out=left_out.count,
+        waivers=tuple(waiver for waiver in waivers.waivers if waiver.id in judgement.waivers),
+        idle=(*waivers.idle, *judgement.idle),
     )
 
 
@@ -132,6 +165,7 @@ def _judged(
     conclusions: Sequence[tuple[str, "Conclusion"]],
     policies: Sequence["Pack"],
     *,
+    waivers: InForce,
     as_of: date,
 ) -> tuple[tuple[Finding, ...], "Judgement"]:
     """Hold the rules against the evidence, and then the exclusions against parity."""
@@ -142,7 +176,13 @@ def _judged(
     covered = samples.append_column("covered", pa.array([True] * samples.num_rows))
     audits_run = [name for name, _ in conclusions]
     judgement = judge(
-        covered, audits_run=audits_run, findings=findings, packs=policies, as_of=as_of
+        covered,
+        audits_run=audits_run,
+        findings=findings,
+        packs=policies,
+        as_of=as_of,
+        snapshot=waivers.snapshot,
+        waivers=waivers.active,
     )
     return (*findings, *parity(samples, judgement.excluded)), judgement
 
@@ -154,9 +194,10 @@ def _keep_decision(
     *,
     findings: Sequence[Finding],
     stands_on: StandsOn,
+    audits: Sequence[str],
     as_of: date,
 ) -> Decision:
-    """Write a decision and its tables, then say so in the ledger."""
+    """Write a decision and its tables, sign for it, then say so in the ledger."""
     manifest = snapshot.manifest()
     kept = set(judgement.cleared.to_pylist())
     cleared = manifest.filter(pa.array(name in kept for name in manifest["id"].to_pylist()))
@@ -172,6 +213,7 @@ def _keep_decision(
         excluded=snapshot.samples - cleared.num_rows,
         policies=tuple(text.used for text in judgement.texts),
         rules=judgement.rules,
+        waivers=judgement.waivers,
         measures=stands_on.measures,
         audits=stands_on.audits,
         audit_code=stands_on.audit_code,
@@ -181,42 +223,20 @@ def _keep_decision(
     write_table(folder / "cleared.parquet", cleared.cast(MANIFEST))
     write_table(folder / "excluded.parquet", judgement.excluded)
     write_json(folder / "decision.json", decision.to_json())
+    signer = workspace.keyring.signer
+    measured = sign(attest.audited(decision, audits), signer("auditor"))
+    decided = sign(attest.decided(decision, at=datetime.now(UTC).isoformat()), signer("gate"))
     body: dict[str, Json] = {
         "decision": decision.id,
         "snapshot": snapshot.root,
         "verdict": decision.verdict,
         "cleared_root": decision.cleared_root,
         "excluded_sha256": file_sha256(folder / "excluded.parquet"),
+        "audit_statement": workspace.store(measured),
+        "decision_statement": workspace.store(decided),
     }
     workspace.ledger.append("decided", body)
     return decision
-
-
-def clear(workspace: Workspace, decision: Decision, terms: Terms, *, preset: str) -> bytes:
-    """Return a signed clearance, after holding the decision to its evidence once more.
-
-    Raises:
-        Refused: the decision is block, a policy changed since, or a rule forbids this run.
-        Tampered: evidence is not what was recorded.
-        EvidenceMissing: evidence is gone.
-    """
-    check_evidence(workspace, decision)
-    _check_policies(decision)
-    facts = _run_facts(workspace, decision, terms, preset)
-    run_rules = _run_rules(workspace, decision, facts)
-    told = {name: fact for name, fact in facts.items() if name != "legal_contact"}  # a person
-    envelope = issue(
-        decision, terms=terms, signer=workspace.keyring.signer("gate"), now=datetime.now(UTC)
-    )
-    body: dict[str, Json] = {
-        "clearance": read_clearance(payload_of(envelope)).id,
-        "decision": decision.id,
-        "envelope": workspace.store(envelope),
-        "facts": workspace.store(canonical(told)),
-        "run_rules": digest([asdict(rule) for rule in run_rules]),
-    }
-    workspace.ledger.append("cleared", body)
-    return envelope
 
 
 def train(
@@ -251,10 +271,13 @@ def train(
     if folder is not None:
         envelope = (folder / CLEARANCE_FILE).read_bytes()
     if envelope is None:
-        envelope = clear(workspace, workspace.latest_decision(), terms, preset=preset)
+        decision = workspace.latest_decision()
+        envelope = waiting(workspace, decision, terms) or clear(
+            workspace, decision, terms, preset=preset
+        )
     clearance = read_clearance(payload_of(envelope))  # shown to no gate yet: only names places
     decision = workspace.decision(clearance.decision)
-    check_cleared(workspace, decision)
+    check_may_train(workspace, decision)
     folder = folder or workspace.runs / clearance.id[:16]
     result = start(
         folder=folder,
@@ -264,15 +287,18 @@ def train(
         snapshot=workspace.snapshot(decision.snapshot),
         config=config,
         ledger=workspace.ledger,
+        memory=workspace.memory,
+        unlock=partial(unlock, workspace, folder),
         started_at=started_at,
         budget_s=budget_s,
         bars=bars,
     )
-    attest(workspace, folder)
+    sign_run(workspace, folder)
+    (folder / PACKAGE_FILE).unlink(missing_ok=True)  # a run that is over reads no more
     return folder, result
 
 
-def attest(workspace: Workspace, folder: Path) -> None:
+def sign_run(workspace: Workspace, folder: Path) -> None:
     """Sign what a finished run left: SLSA provenance over its files, by the trainer's key."""
     clearance = read_clearance(payload_of((folder / CLEARANCE_FILE).read_bytes()))
     names = [RESULT_FILE, "config.json", "receipts.jsonl", "metrics.jsonl", "samples.png"]
@@ -312,13 +338,12 @@ def _attest_left_over(workspace: Workspace) -> None:
         if not (folder / PROVENANCE_FILE).is_file() and result.is_file():
             if file_sha256(result) != entry.body["result"]:
                 raise Tampered(f"The result of run {folder.name} was altered after the run ended.")
-            attest(workspace, folder)
+            sign_run(workspace, folder)
 
 
 def _cut_off(workspace: Workspace, terms: Terms) -> Path | None:
     """Return the newest run of these terms that began and did not end."""
-    over = {"run.finished", "run.expired"}
-    ended = {str(e.body["run"]) for e in workspace.ledger.entries() if e.kind in over}
+    ended = {str(e.body["run"]) for kind in ENDED for e in workspace.ledger.entries(kind)}
     for entry in reversed(workspace.ledger.entries("clearance.spent")):
         folder = workspace.runs / str(entry.body["run"])
         if folder.name in ended or not (folder / CLEARANCE_FILE).is_file():
@@ -329,61 +354,11 @@ def _cut_off(workspace: Workspace, terms: Terms) -> Path | None:
     return None
 
 
-def _check_policies(decision: Decision) -> None:
-    from policies.rules import unchanged  # noqa: PLC0415  heavy
-
-    for used in decision.policies:
-        if not unchanged(used):
-            raise Refused(
-                f"The policy {used.id} was edited after the decision, which was made under "
-                f"{used.sha256[:12]}. Run `pramana audit` again."
-            )
-
-
-def _run_facts(
-    workspace: Workspace, decision: Decision, terms: Terms, preset: str
-) -> dict[str, Json]:
-    """Return what rules about a run may read: who asks for what, and where this host is."""
-    from training.host import attest as attest_host  # noqa: PLC0415  heavy
-
-    declared = workspace.declared()
-    return {
-        "preset": preset,
-        "budget_s": terms.budget_s,
-        "host": terms.host,
-        **attest_host(declared.compute_region, ask=declared.attest_host).facts(),
-        "operator_country": declared.country or None,
-        "legal_contact": declared.legal_contact,
-        "scraped": is_scraped(workspace.snapshot(decision.snapshot)),
-        "system": platform.system(),
-    }
-
-
-def _run_rules(
-    workspace: Workspace, decision: Decision, facts: Mapping[str, Json]
-) -> Sequence[RuleResult]:
-    """Hold the rules about runs against this run. Raises Refused when one of them blocks."""
-    from policies.decide import judge_run  # noqa: PLC0415  heavy
-    from policies.rules import read_pack  # noqa: PLC0415  heavy
-
-    judges = {rule.policy for rule in decision.rules}
-    packs = [
-        read_pack(workspace.load(used.sha256, used.id), source=used.source)
-        for used in decision.policies
-        if used.id in judges
-    ]
-    results = judge_run(facts, packs=packs, as_of=datetime.now(UTC).date())
-    blocking = [r for r in results if r.status == "violated" and r.remedy == "block"]
-    if blocking:
-        reasons = "; ".join(f"{rule.id}: {rule.detail} {rule.why}" for rule in blocking)
-        raise Refused(f"This run is not allowed. {reasons}")
-    return results
-
-
 def export_card(workspace: Workspace, run: str, out: Path) -> Path:
     """Write the bundle of a finished run. Raises UsageError, EvidenceMissing, Tampered."""
     from governance.cards.bundle import make_bundle  # noqa: PLC0415  heavy
 
+    workspace.memory.remember(workspace.ledger, workspace.keyring.trust())
     folder = workspace.run_folder(run)
     if not (folder / PROVENANCE_FILE).is_file():
         raise EvidenceMissing(f"Run {folder.name} has not ended; resume it with `pramana train`.")

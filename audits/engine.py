@@ -99,6 +99,7 @@ def parts_of(snapshot: Snapshot, manifest: pa.Table) -> Iterator[Part]:
                 path=snapshot.shard_path(index),
                 shard=shard,
                 rows=part,
+                keys=snapshot.keys and snapshot.keys.only(part["sha256"].to_pylist()),
             )
 
 
@@ -260,7 +261,7 @@ def pictures_of(snapshot: Snapshot, manifest: pa.Table) -> Pictures:
         index, row, expected = places[sample_id]
         if index not in opened:
             opened[index] = snapshot.open_shard(index)
-        (data,) = opened[index].images([row], [expected])
+        (data,) = opened[index].images([row], [expected], snapshot.keys)
         return np.asarray(images.decode(data, longest_px=LONGEST_PX).image)
 
     return picture

@@ -22,6 +22,7 @@ from audits.audit import LONGEST_PX, Audit, Batch, Columns
 from governance.canon import file_sha256
 from governance.errors import PramanaError
 from governance.images import Picture, Undecodable, decode
+from governance.sealed import DataKeys
 from governance.snapshot import OpenShard, Shard, write_table
 
 BATCH_ROWS = 32  # pictures in memory at once: 32 of 320 x 320 pixels are 10 MB
@@ -47,13 +48,14 @@ OF_PICTURE = ENGINE.names[4:]  # facts that are fields of a decoded picture
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One unit of work: some samples of one shard, in row order."""
+    """One unit of work: some samples of one shard, in row order, and no keys but theirs."""
 
     name: str
     index: int
     path: Path
     shard: Shard
     rows: pa.Table
+    keys: DataKeys | None = None
 
 
 def begin() -> None:
@@ -72,11 +74,13 @@ def measure_part(
 
     Raises:
         Tampered: the shard, or a picture in it, has other bytes than were sealed.
+        EvidenceMissing: the shard is gone, or it is encrypted and a key is not there.
         PramanaError: an audit broke its promise.
     """
     rows = part.rows
     digests = rows["sha256"].to_pylist()
-    images = _open_shard(part.path, part.shard, part.index).images(rows["row"].to_pylist(), digests)
+    shard = _open_shard(part.path, part.shard, part.index)
+    images = shard.images(rows["row"].to_pylist(), digests, part.keys)
     tables = []
     for start in range(0, rows.num_rows, BATCH_ROWS):
         samples = rows.slice(start, BATCH_ROWS)

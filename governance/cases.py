@@ -2,22 +2,26 @@
 
 A case is opened by an audit and closed by a person who names a reference; it holds which image, of
 which place, and which detector or list, never what is in it. Nothing here reports to anybody, and
-nothing is deleted (CS-14).
+nothing is deleted (CS-14). Who closed a case stands in the ledger as a salted tag; the name and the
+reference stand in a record beside it.
 
 Does not see: whether a suspicion is right. That is for people and for authorities to say.
 """
 
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal, get_args
 
 import pyarrow as pa
 
-from governance.canon import Json, printable
+from governance.canon import Json, canonical, printable
 from governance.errors import UsageError
 from governance.ledger import Ledger
-from governance.records import as_object
+from governance.records import as_object, json_object
+from governance.salts import tag
+from governance.workspace import Workspace
 
 OPENED, CLOSED = "case-opened", "case-closed"
 Outcome = Literal["reported", "not-reportable"]
@@ -41,11 +45,14 @@ COUNSEL: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closing:
-    """Who closed a case, when, under which reference, and how it ended."""
+    """When a case was closed and how it ended; `by` is the tag of who closed it.
+
+    `record` is the digest under which the name and the reference are kept.
+    """
 
     at: str
     by: str
-    reference: str
+    record: str
     outcome: str
 
 
@@ -104,12 +111,12 @@ def open_cases(ledger: Ledger, samples: pa.Table, *, snapshot: str) -> None:
 
 
 def close_case(
-    ledger: Ledger, prefix: str, *, reference: str, by: str, outcome: Outcome
+    workspace: Workspace, prefix: str, *, reference: str, by: str, outcome: Outcome
 ) -> list[Case]:
     """Close the case of one image, under each rule for which it is open, and return what closed.
 
     Args:
-        ledger: where the cases stand.
+        workspace: in whose ledger the cases stand.
         prefix: the beginning of the image's SHA-256.
         reference: of the report, or of the record of why none was owed.
         by: who closes it.
@@ -126,16 +133,24 @@ def close_case(
             )
     if not _PREFIX.fullmatch(prefix):
         raise UsageError(f"Name a case by at least {LEAST} hex digits of its SHA-256.")
+    ledger = workspace.ledger
     found = [c for c in cases(ledger) if c.closing is None and c.sha256.startswith(prefix)]
     images = {case.sha256 for case in found}
     if len(images) != 1:
         raise UsageError(
             f"{len(images)} open cases begin with {prefix}; `pramana case list` names them."
         )
+    record = workspace.store(canonical({**said, "nonce": secrets.token_hex(16)}))
+    told = {"outcome": outcome, "by": tag(workspace.salts, said["by"]), "record": record}
     for case in found:
-        body = {"sha256": case.sha256, "rule": case.rule, "outcome": outcome, **said}
-        ledger.append(CLOSED, body)
+        ledger.append(CLOSED, {"sha256": case.sha256, "rule": case.rule, **told})
     return found
+
+
+def closed_by(workspace: Workspace, closing: Closing) -> tuple[str, str]:
+    """Return who closed a case and under which reference. Raises EvidenceMissing, Tampered."""
+    said = json_object(workspace.load(closing.record, "who closed a case"), "a closing")
+    return str(said.get("by", "")), str(said.get("reference", ""))
 
 
 def closed(known: list[Case], digests: pa.ChunkedArray) -> pa.Array:

@@ -1,7 +1,8 @@
 """Clearances: the signed permission to train, and the door that reads it.
 
 A clearance is an in-toto statement (svr) signed by a gate key. It names the cleared samples, the
-decision and policies, the run config, the budget and the host class; it is used once and expires.
+decision and policies, the run config, the budget and the host class; it is told to the ledger, is
+used once, can be revoked and expires.
 
 Does not see: a trainer that is not ours. Ours refuses to start without one.
 """
@@ -10,18 +11,31 @@ import secrets
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from securesystemslib.signer import CryptoSigner
+from securesystemslib.signer import Signer
 
+from governance.attest import CLEARED, judged
 from governance.canon import Json, sha256
-from governance.errors import Refused, Tampered
-from governance.keys import Trust
-from governance.records import Decision, as_object
-from governance.statements import SVR, open_envelope, read_statement, sign, statement
+from governance.errors import EvidenceMissing, PramanaError, Refused, Tampered, UsageError
+from governance.proofs import check_proof, covering, write_proof
+from governance.records import Decision, as_object, json_object
+from governance.statements import (
+    SVR,
+    open_envelope,
+    payload_of,
+    read_statement,
+    sign,
+    signed_by,
+    statement,
+)
+from governance.trust import Trust
+
+if TYPE_CHECKING:  # SQLAlchemy is slow to import, and who reads a bundle needs none
+    from governance.ledger import Ledger
 
 GRACE_S = 3600.0  # a run may start this late and still end before its clearance does
-GATE = "https://pramana.dev/gate/v1"
-SUBJECT = "cleared-samples"
+ISSUED, REVOKED, KEY_REVOKED = "cleared", "clearance.revoked", "key.revoked"
 FIELDS = (
     "decision", "snapshot", "cleared", "run_config", "budget_s", "host", "nonce",
     "issued_at", "expires_at",
@@ -52,13 +66,36 @@ class Clearance:
     nonce: str
     issued_at: str
     expires_at: str
+    waivers: tuple[str, ...] = ()
 
 
-def issue(decision: Decision, *, terms: Terms, signer: CryptoSigner, now: datetime) -> bytes:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logged:
+    """Where the ledger says that a clearance was issued: the entry, and its tlog-proof."""
+
+    leaf: bytes
+    proof: str
+
+
+def issue(
+    decision: Decision,
+    *,
+    terms: Terms,
+    signer: Signer,
+    now: datetime,
+    until: datetime | None = None,
+) -> bytes:
     """Return a signed clearance for what a decision cleared.
 
+    Args:
+        decision: what is cleared.
+        terms: what the clearance binds beside it.
+        signer: the gate's.
+        now: when it is issued.
+        until: when the first of the decision's waivers ends; None where it has none.
+
     Raises:
-        Refused: the decision's verdict is block.
+        Refused: the decision's verdict is block, or a waiver ends before the run would.
     """
     if decision.verdict == "block":
         reasons = "; ".join(
@@ -68,6 +105,12 @@ def issue(decision: Decision, *, terms: Terms, signer: CryptoSigner, now: dateti
         )
         raise Refused(f"The decision on snapshot {decision.snapshot[:12]} is block. {reasons}")
     expires = now + timedelta(seconds=terms.budget_s + GRACE_S)
+    if until is not None and until < now + timedelta(seconds=terms.budget_s):
+        raise Refused(
+            f"A waiver this decision stands on ends at {_text(until)}, before a run of "
+            f"{terms.budget_s:g} s would. Ask for less time, or have the waiver renewed."
+        )
+    expires = min(expires, until or expires)
     pramana: dict[str, Json] = {
         **asdict(terms),
         "decision": decision.id,
@@ -81,22 +124,8 @@ def issue(decision: Decision, *, terms: Terms, signer: CryptoSigner, now: dateti
         "issued_at": _text(now),
         "expires_at": _text(expires),
     }
-    predicate: dict[str, Json] = {
-        "verifier": {
-            "id": GATE,
-            "policies": [
-                {"name": f"{p.id}@{p.version}", "digest": {"sha256": p.sha256}}
-                for p in decision.policies
-            ],
-        },
-        "timeCreated": _text(now),
-        "properties": [
-            f"PRAMANA_{p.id.upper().replace('-', '_')}_{decision.verdict.upper().replace('-', '_')}"
-            for p in decision.policies
-        ],
-        "pramana": pramana,
-    }
-    payload = statement(SVR, subjects={SUBJECT: decision.cleared_root}, predicate=predicate)
+    predicate = judged(decision, at=_text(now), said=pramana)
+    payload = statement(SVR, subjects={CLEARED: decision.cleared_root}, predicate=predicate)
     return sign(payload, signer)
 
 
@@ -107,6 +136,8 @@ def admit(
     cleared_root: str,
     terms: Terms,
     spent: Collection[str],
+    revoked: Collection[str],
+    logged: Logged | None,
     now: datetime,
 ) -> Clearance:
     """Return the clearance inside, once every check holds.
@@ -117,6 +148,8 @@ def admit(
         cleared_root: the root recomputed over the samples about to be read.
         terms: the run config, budget and host that are about to be used.
         spent: ids of clearances that other runs used.
+        revoked: ids of clearances and of keys that were revoked, as `revoked_in` tells.
+        logged: where the ledger was told of it, as `find_logged` tells; None if it never was.
         now: the time to hold the expiry against.
 
     Raises:
@@ -159,20 +192,101 @@ def admit(
             f"clearance (6): it holds from {clearance.issued_at} until {clearance.expires_at}; "
             f"now is {_text(now)}. Ask the gate for a new one."
         )
+    # (7) Neither they, nor the key that signed them, nor a waiver behind them were revoked.
+    if _named_by(clearance, envelope) & set(revoked):
+        raise Refused(
+            f"clearance (7): {clearance.id[:12]}, or a waiver it stands on, was revoked. "
+            "Run `pramana audit` again, and ask the gate for another."
+        )
+    # (8) The ledger was told of them, under a checkpoint that enough witnesses saw.
+    try:
+        _check_logged(clearance, logged, trust)
+    except PramanaError as fault:
+        raise Refused(f"clearance (8): {fault}") from None
     return clearance
+
+
+def _check_logged(clearance: Clearance, logged: Logged | None, trust: Trust) -> None:
+    """Hold a clearance to the ledger. Raises EvidenceMissing, Tampered, Refused."""
+    if logged is None:
+        raise EvidenceMissing("The ledger was never told of it; ask the gate for another.")
+    check_proof(logged.proof, logged.leaf, trust)
+    entry = json_object(logged.leaf, "a ledger entry")
+    if (entry["kind"], entry["body"].get("clearance")) != (ISSUED, clearance.id):
+        raise Tampered("The ledger entry shown for it speaks of something else.")
+
+
+def find_logged(ledger: "Ledger", clearance: str, *, witnesses: int) -> Logged | None:
+    """Return where a ledger was told of a clearance, or None.
+
+    With witnesses it is proved to the newest checkpoint that as many cosigned; where there is none
+    yet, to the newest of all, which `admit` then refuses.
+    """
+    told = [e for e in ledger.entries(ISSUED) if e.body.get("clearance") == clearance]
+    if not told:
+        return None
+    number, leaf = told[0].number, told[0].leaf()
+    try:
+        size = covering(ledger, number, witnesses)
+    except EvidenceMissing:
+        size = ledger.size()
+    return Logged(leaf=leaf, proof=write_proof(ledger, number, size=size))
+
+
+def revoked_in(ledger: "Ledger") -> set[str]:
+    """Return the ids of all clearances, keys and waivers that a ledger says were revoked."""
+    from governance.approvals import stopped  # noqa: PLC0415  heavy
+
+    keys = {str(entry.body["key"]) for entry in ledger.entries(KEY_REVOKED)}
+    clearances = {str(entry.body["clearance"]) for entry in ledger.entries(REVOKED)}
+    return clearances | keys | stopped(ledger, keys)
+
+
+def revoke(ledger: "Ledger", name: str) -> str:
+    """Revoke the one clearance whose id begins so, and return its id.
+
+    Raises:
+        UsageError: none or several begin so.
+    """
+    known = {str(entry.body["clearance"]) for entry in ledger.entries(ISSUED)}
+    found = [clearance for clearance in known if name and clearance.startswith(name)]
+    if len(found) != 1:
+        raise UsageError(f"{len(found)} clearances begin with {name!r}; see `clearance list`.")
+    if found[0] not in revoked_in(ledger):
+        ledger.append(REVOKED, {"clearance": found[0]})
+    return found[0]
+
+
+def check_standing(envelope: bytes, ledger: "Ledger", now: datetime) -> None:
+    """Ask, while a run goes on, whether its clearance still holds. Raises Refused, Tampered."""
+    ledger.verify()  # else whoever edits rows could hide the one that says it was revoked
+    clearance = read_clearance(payload_of(envelope))
+    if _named_by(clearance, envelope) & revoked_in(ledger):
+        raise Refused(
+            f"clearance (7): {clearance.id[:12]}, or a waiver it stands on, was revoked while the "
+            "run went on."
+        )
+    if _text(now) >= clearance.expires_at:
+        raise Refused(f"clearance (6): {clearance.id[:12]} expired while the run went on.")
 
 
 def read_clearance(payload: bytes) -> Clearance:
     """Read a payload whose signature was verified. Raises Tampered when it is no clearance."""
     subjects, predicate = read_statement(payload, SVR)
     said = as_object(predicate.get("pramana", {}), "the terms of a clearance")
-    if set(subjects) != {SUBJECT} or not set(FIELDS) <= set(said):
+    if set(subjects) != {CLEARED} or not set(FIELDS) <= set(said):
         raise Tampered("What was signed is not a clearance; ask the gate for one.")
     return Clearance(
         id=sha256(payload),
-        cleared_root=subjects[SUBJECT],
+        cleared_root=subjects[CLEARED],
+        waivers=tuple(map(str, said.get("waivers", ()))),
         **{field: said[field] for field in FIELDS},
     )
+
+
+def _named_by(clearance: Clearance, envelope: bytes) -> set[str]:
+    """Return the ids of all that must not be revoked: itself, its key, its waivers."""
+    return {clearance.id, signed_by(envelope), *clearance.waivers}
 
 
 def _text(when: datetime) -> str:

@@ -38,8 +38,8 @@ class Picture:
 
     `image` is RGB, turned as EXIF says, transparent parts on white, longest side at most the
     limit asked for. `width_px` and `height_px` are those of the file. `pixels_sha256` is over the
-    decoded pixels before transparency is flattened. `trailing_bytes` counts bytes after the
-    picture's end (a polyglot has some).
+    decoded pixels before transparency is flattened, '' where not asked for. `trailing_bytes` counts
+    bytes after the picture's end (a polyglot has some).
     """
 
     image: Image.Image
@@ -55,12 +55,13 @@ class Picture:
     text: tuple[tuple[str, str], ...]
 
 
-def decode(data: bytes, *, longest_px: int | None = None) -> Picture:
+def decode(data: bytes, *, longest_px: int | None = None, hash_pixels: bool = True) -> Picture:
     """Decode one picture once.
 
     Args:
         data: the encoded bytes of one picture.
         longest_px: shrink so that the longest side is at most this; None keeps the size.
+        hash_pixels: digest the decoded pixels, which can take a fifth as long as decoding.
 
     Raises:
         Undecodable: not a picture, truncated, of a format or size that is not allowed.
@@ -74,7 +75,7 @@ def decode(data: bytes, *, longest_px: int | None = None) -> Picture:
             warnings.simplefilter("ignore")  # broken EXIF only warns; it is read as absent
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-                return _decoded(opened, data, longest_px)
+                return _decoded(opened, data, longest_px, hash_pixels=hash_pixels)
     except Undecodable:
         raise
     except DECODER_FAULTS as fault:
@@ -82,7 +83,9 @@ def decode(data: bytes, *, longest_px: int | None = None) -> Picture:
         raise Undecodable(f"{kind}: {_without_address(str(fault))}"[:200]) from None
 
 
-def _decoded(opened: Image.Image, data: bytes, longest_px: int | None) -> Picture:
+def _decoded(
+    opened: Image.Image, data: bytes, longest_px: int | None, *, hash_pixels: bool
+) -> Picture:
     width_px, height_px = opened.size
     if width_px * height_px > MAX_PIXELS:
         raise Undecodable(f"{width_px} x {height_px} pixels; at most {MAX_PIXELS} are decoded")
@@ -92,7 +95,8 @@ def _decoded(opened: Image.Image, data: bytes, longest_px: int | None) -> Pictur
     opened.load()
     turned = opened.getexif().get(ExifTags.Base.Orientation, 1) != 1
     image = _eight_bit(ImageOps.exif_transpose(opened) if turned else opened)
-    pixels = sha256(f"{width_px}x{height_px} {image.mode}".encode() + image.tobytes())
+    head = f"{width_px}x{height_px} {image.mode}".encode()
+    pixels = sha256(head + image.tobytes()) if hash_pixels else ""
     image = _flattened(image)
     if longest_px is not None and max(image.size) > longest_px:
         image.thumbnail((longest_px, longest_px), Image.Resampling.BOX)  # the mean over areas

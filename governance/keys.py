@@ -1,112 +1,187 @@
-"""Keys by role: private ones in files only their owner can read, public ones in a trust record.
+"""Private keys by role, in files only their owner can read, or behind a URI where a KMS holds them.
 
-Roles: `gate` signs clearances and decisions, `trainer` signs runs, `card` signs bundles (all ECDSA
-P-256, which DSSE and Sigstore tools read); `log` signs ledger checkpoints (Ed25519, as C2SP asks).
+Duties of the house: `root` signs the trust file, `auditor` what was measured, `gate` decisions and
+clearances, `trainer` runs, `card` bundles (all ECDSA P-256, which DSSE and Sigstore tools read);
+`log` signs ledger checkpoints (Ed25519, as C2SP asks). People (`dpo`, `legal`, ...) sign waivers
+with P-256, witnesses cosign checkpoints with Ed25519.
 
-Does not see: who holds a file. Roles separate duties only when their files lie on machines of
-different people; in one workspace they show which duty acted.
+Does not see: who holds a file. Roles separate duties only when their keys lie with different
+people; in one workspace they show which duty acted.
 """
 
+import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self, get_args
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from securesystemslib.signer import CryptoSigner, SSlibKey
+from securesystemslib.exceptions import Error as SigningError
+from securesystemslib.signer import CryptoSigner, Signer, SSlibKey
 
-from governance.canon import canonical, write_whole
+from governance.canon import write_whole
 from governance.errors import EvidenceMissing, Refused, Tampered
-from governance.records import json_object
+from governance.trust import HOUSE, NOTES, TRUST_FILE, Trust, TrustedKey
 
-Role = Literal["gate", "trainer", "card", "log"]
-ROLES: tuple[Role, ...] = get_args(Role)
-SCHEMES = {"gate": "ecdsa", "trainer": "ecdsa", "card": "ecdsa", "log": "ed25519"}
-TRUST_FILE = "trust.json"
+__all__ = ["HOUSE", "TRUST_FILE", "Keyring", "Trust", "TrustedKey", "make_key", "signer_at"]
 
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """Which public keys speak for which role. An outsider pins this record."""
-
-    keys: Mapping[str, tuple[SSlibKey, ...]]
-
-    def of(self, role: Role) -> list[SSlibKey]:
-        """Return the keys of a role. Raises EvidenceMissing when the role has none."""
-        found = list(self.keys.get(role, ()))
-        if not found:
-            raise EvidenceMissing(f"The trust record names no key for the role {role}; add one.")
-        return found
-
-    def to_bytes(self) -> bytes:
-        """Return the record as canonical JSON: role, key id, key."""
-        return canonical(
-            {role: {k.keyid: k.to_dict() for k in keys} for role, keys in self.keys.items()}
-        )
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
-        """Read a trust record. Raises Tampered when it is not one."""
-        record = json_object(data, "a trust record")
-        try:
-            return cls(
-                {
-                    role: tuple(SSlibKey.from_dict(keyid, key) for keyid, key in keys.items())
-                    for role, keys in record.items()
-                }
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as fault:
-            raise Tampered(f"The trust record is not one we can read: {fault}.") from None
+ORIGIN = "pramana.local/ledger"  # followed by the beginning of the first log key's id
 
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """The private keys of one workspace, made on first use."""
+    """The private keys that one workspace holds, and its trust file; made on first use."""
 
     folder: Path
 
-    def signer(self, role: Role) -> CryptoSigner:
-        """Return the signer of a role, making its key when there is none yet.
+    def signer(self, role: str) -> Signer:
+        """Return the signer of a duty of the house.
+
+        A file `<role>.uri` names a key that a KMS or an HSM holds, in the words of
+        securesystemslib (`gcpkms:`, `awskms:`, `hsm:`, ...); else the key lies in `<role>.pem`.
 
         Raises:
-            Refused: others may read the key file.
+            EvidenceMissing: the private key is not here.
+            Refused: others may read its file, or it is not the one the trust file names.
             Tampered: the file holds no private key of this role's kind.
         """
-        path = self.folder / f"{role}.pem"
-        if not path.exists():
-            _make_key(path, SCHEMES[role])
-        mode = path.stat().st_mode & 0o777
-        if mode & 0o077:
+        trusted = self.trust().of(role)
+        uri = self.folder / f"{role}.uri"
+        if uri.is_file():
+            return _behind(uri.read_text().strip(), role, trusted[-1])
+        signer = signer_at(self.pem(role), role)
+        if signer.public_key not in trusted:
             raise Refused(
-                f"The {role} key can be read by others (mode {mode:04o}; 0600 is allowed). "
-                "Make a new key, or chmod 600 it if nobody else ever read it."
+                f"The {role} key here is not the one that the trust file names. Restore the "
+                f"right one, or make a new one known: `pramana keys rotate {role}`."
             )
-        try:
-            private = serialization.load_pem_private_key(path.read_bytes(), password=None)
-        except ValueError:
-            raise Tampered(f"The {role} key file holds no private key; restore it.") from None
-        wanted = ed25519.Ed25519PrivateKey if role == "log" else ec.EllipticCurvePrivateKey
-        if not isinstance(private, wanted):
-            raise Tampered(f"The {role} key file holds a key of another kind; restore it.")
-        return CryptoSigner(private)
+        return signer
+
+    def pem(self, role: str) -> Path:
+        """Return where the private key of a duty lies."""
+        return self.folder / f"{role}.pem"
 
     def trust(self) -> Trust:
-        """Return the workspace's trust record, writing it when there is none yet."""
+        """Return the trust file of the workspace, made with all keys of the house on first use.
+
+        Raises:
+            Tampered, Refused: it is not one that its root key signed.
+        """
         path = self.folder / TRUST_FILE
         if not path.exists():
-            made = Trust({role: (self.signer(role).public_key,) for role in ROLES})
-            write_whole(path, made.to_bytes())
+            with self._alone():
+                if not path.exists():
+                    self._begin()
         return Trust.from_bytes(path.read_bytes())
 
+    def write(self, trust: Trust) -> Trust:
+        """Sign a new version of the trust file with the root key, and put it in place."""
+        signed = trust.signed(self.signer("root"))
+        Trust.from_bytes(signed.data, pinned=self.trust())
+        write_whole(self.folder / TRUST_FILE, signed.data)
+        return signed
 
-def _make_key(path: Path, scheme: str) -> None:
-    """Write a new private key that never exists with a wider mode than 0600."""
+    def enrol(self, role: str, person: str) -> tuple[TrustedKey, Path]:
+        """Make a key for a person, trust it for one role, and return it with its file.
+
+        Raises:
+            Refused: this person has a key file of this role already.
+        """
+        path = self.folder / "people" / f"{person}-{role}.pem"
+        key = TrustedKey(role=role, person=person, public=make_key(path, role))
+        self.write(self.trust().with_key(key))
+        return key, path
+
+    def _begin(self) -> None:
+        """Make the keys of the house, and last the trust file that names them."""
+        for role in HOUSE:
+            if not self.pem(role).exists():
+                make_key(self.pem(role), role)
+        signers = {role: signer_at(self.pem(role), role) for role in HOUSE}
+        origin = f"{ORIGIN}/{signers['log'].public_key.keyid[:16]}"
+        keys = tuple(TrustedKey(role=r, public=_public(s)) for r, s in signers.items())
+        made = Trust(version=1, origin=origin, witnesses=0, keys=keys).signed(signers["root"])
+        write_whole(self.folder / TRUST_FILE, made.data)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (self.folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def make_key(path: Path, role: str) -> SSlibKey:
+    """Write a new private key that never exists with a wider mode than 0600.
+
+    Returns:
+        Its public key.
+
+    Raises:
+        Refused: the file exists; a key is never written over.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    made = CryptoSigner.generate_ed25519() if scheme == "ed25519" else CryptoSigner.generate_ecdsa()
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    made = CryptoSigner.generate_ed25519() if role in NOTES else CryptoSigner.generate_ecdsa()
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise Refused(f"{path.name} exists; a key is never written over. Name another.") from None
     with os.fdopen(handle, "wb") as stream:
         stream.write(made.private_bytes)
         stream.flush()
         os.fsync(stream.fileno())
+    return _public(made)
+
+
+def signer_at(path: Path, role: str = "") -> Signer:
+    """Return the signer whose private key lies in a file.
+
+    Args:
+        path: a PEM file that only its owner can read.
+        role: refuse a key of another kind than this role signs with; '' takes either kind.
+
+    Raises:
+        EvidenceMissing: there is no such file.
+        Refused: others may read it.
+        Tampered: it holds no private key, or one of another kind.
+    """
+    if not path.is_file():
+        raise EvidenceMissing(f"The private key {path.name} is not here; ask who holds it to sign.")
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o077:
+        raise Refused(
+            f"The key {path.name} can be read by others (mode {mode:04o}; 0600 is allowed). "
+            "Make a new key, or chmod 600 it if nobody else ever read it."
+        )
+    try:
+        private = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except (ValueError, TypeError):
+        raise Tampered(
+            f"{path.name} holds no private key without a password; restore it."
+        ) from None
+    wanted = ed25519.Ed25519PrivateKey if role in NOTES else ec.EllipticCurvePrivateKey
+    if not isinstance(private, (ed25519.Ed25519PrivateKey, ec.EllipticCurvePrivateKey)) or (
+        role and not isinstance(private, wanted)
+    ):
+        raise Tampered(
+            f"{path.name} holds a key of another kind than {role or 'ours'}; restore it."
+        )
+    return CryptoSigner(private)
+
+
+def _behind(uri: str, role: str, public: SSlibKey) -> Signer:
+    try:
+        return Signer.from_priv_key_uri(uri, public)
+    except (SigningError, ValueError, OSError) as fault:
+        raise EvidenceMissing(
+            f"The {role} key that {role}.uri names cannot be reached: {fault}."
+        ) from None
+
+
+def _public(signer: Signer) -> SSlibKey:
+    key = signer.public_key
+    if not isinstance(key, SSlibKey):
+        raise Tampered("A key of a kind we cannot verify with; use ECDSA P-256 or Ed25519.")
+    return key

@@ -1,80 +1,86 @@
-"""The ledger: an append-only RFC 6962 log of every act, in SQLite (WAL, synchronous=FULL).
+"""The ledger: an append-only RFC 6962 log of every act, in SQLite or PostgreSQL.
 
-An act and its entry are one transaction, and each transaction stores a signed checkpoint of the
-tree it made. Entries carry kinds, ids and digests, never captions or values.
+An act, its entry and the state it changes are one transaction, and each transaction stores a
+signed checkpoint (a head) of the tree it made. Entries carry kinds, ids and digests, never
+captions, names or values.
 
-Does not see: a rewrite of the whole file by whoever holds the log key; that takes a checkpoint
-kept elsewhere, and a consistency proof against it.
+Does not see: a rewrite of everything by whoever holds the log key; that takes a checkpoint kept
+elsewhere, and a consistency proof against it.
 """
 
 import contextlib
-import sqlite3
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import TypeVar
 
 import sqlalchemy as sa
-from securesystemslib.signer import CryptoSigner, SSlibKey
-from sqlalchemy import event, exc, pool
+from securesystemslib.signer import Signer, SSlibKey
+from sqlalchemy import exc
 
-from governance import merkle
-from governance.canon import Json, canonical
-from governance.errors import PramanaError, Refused, Tampered
-from governance.note import Checkpoint, open_note, sign_note
-from governance.records import json_object
+from governance import merkle, tables
+from governance.canon import Json
+from governance.database import Database
+from governance.errors import EvidenceMissing, Refused, Tampered, UsageError
+from governance.log import (
+    PART,
+    SPENT,
+    Act,
+    Entry,
+    extended,
+    recomputed,
+    size_of,
+    streamed,
+    with_nodes,
+)
+from governance.note import DASH, Checkpoint
 
-ORIGIN = "pramana.local/ledger"
-BUSY_S = 30.0  # how long an append waits for another process's append
+__all__ = ["Entry", "Ledger", "copy"]
 
-_tables = sa.MetaData()
-_entries = sa.Table(
-    "entries", _tables,
-    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("leaf", sa.LargeBinary, nullable=False),
-)  # fmt: skip
-_heads = sa.Table(
-    "heads", _tables,
-    sa.Column("size", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("peaks", sa.LargeBinary, nullable=False),
-    sa.Column("note", sa.Text, nullable=False),
-)  # fmt: skip
-_spent = sa.Table(
-    "spent", _tables,
-    sa.Column("clearance", sa.Text, primary_key=True),
-    sa.Column("run", sa.Text, nullable=False, unique=True),
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One act: its place in the log, when (UTC, ISO 8601), what kind, and ids and digests."""
-
-    number: int
-    at: str
-    kind: str
-    body: Mapping[str, Json]
-
-    def leaf(self) -> bytes:
-        """Return the canonical bytes that the tree hashes."""
-        return canonical(
-            {"number": self.number, "at": self.at, "kind": self.kind, "body": self.body}
-        )
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """A ledger file. Appending needs the log's signer; reading needs the log's public keys."""
+    """A ledger at a URL. Appending needs the log's signer; reading needs the log's public keys.
 
-    path: Path
+    `origin` is the first line of every checkpoint (c2sp.org/tlog-checkpoint). `keys` are all keys
+    of the log that count: older heads may carry an older one.
+    """
+
+    url: str = field(repr=False)  # it may hold a password
+    origin: str
     keys: tuple[SSlibKey, ...]
-    signer: Callable[[], CryptoSigner]
+    signer: Callable[[], Signer]
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    _database: Database = field(init=False, repr=False, compare=False)
 
-    def append(self, kind: str, body: Mapping[str, Json]) -> Entry:
-        """Append one act, durably. Raises PramanaError when the ledger cannot be written."""
-        with self._writing() as connection:
-            return self._appended(connection, kind, body)
+    def __post_init__(self) -> None:
+        """Understand the URL. Raises UsageError when no ledger can lie there."""
+        object.__setattr__(self, "_database", Database.at(self.url))
+
+    def append(
+        self, kind: str, body: Mapping[str, Json], *, rows: Sequence[sa.Insert] = ()
+    ) -> Entry:
+        """Append one act, durably, and insert the rows it brings, or neither.
+
+        Raises:
+            IntegrityError: a row breaks a constraint of its table.
+            PramanaError: the ledger cannot be written.
+            Tampered: the newest head is not of this tree; nothing is signed on top of it.
+        """
+        return self.append_many([(kind, body)], rows=rows)[0]
+
+    def append_many(self, acts: Iterable[Act], *, rows: Sequence[sa.Insert] = ()) -> list[Entry]:
+        """Append acts, kind and body of each, in one transaction under one head; see `append`."""
+        signer, acts = self.signer(), list(acts)
+        if not acts:
+            raise UsageError("No act was given; a row changes only with the act that says so.")
+        with self.writing() as connection:
+            for row in rows:
+                connection.execute(row)
+            at = self.now().astimezone(UTC).isoformat(timespec="milliseconds")
+            return extended(connection, acts, origin=self.origin, at=at, signer=signer)
 
     def spend(self, clearance: str, run: str) -> Entry:
         """Use a clearance for a run, and say so, in one transaction.
@@ -82,11 +88,9 @@ class Ledger:
         Raises:
             Refused: the clearance was used before, or the run has another one.
         """
+        body = {"clearance": clearance, "run": run}
         try:
-            with self._writing() as connection:
-                connection.execute(_spent.insert().values(clearance=clearance, run=run))
-                body = {"clearance": clearance, "run": run}
-                return self._appended(connection, "clearance.spent", body)
+            return self.append(SPENT, body, rows=[tables.spent.insert().values(body)])
         except exc.IntegrityError:
             raise Refused(
                 f"clearance (5): {clearance[:12]} was used before; it allows one run. "
@@ -95,143 +99,174 @@ class Ledger:
 
     def spent(self) -> dict[str, str]:
         """Return which clearance was used by which run."""
-        with self._reading() as connection:
-            return {row.clearance: row.run for row in connection.execute(_spent.select())}
+        with self.reading() as connection:
+            return {row.clearance: row.run for row in connection.execute(tables.spent.select())}
 
     def entries(self, kind: str | None = None) -> list[Entry]:
         """Return the acts in order, all or of one kind. `verify` says whether they are genuine."""
-        with self._reading() as connection:
-            rows = connection.execute(_entries.select().order_by(_entries.c.number)).all()
-        found = [_entry(row.leaf) for row in rows]
+        query = sa.select(tables.entries.c.leaf).order_by(tables.entries.c.number)
+        if kind is not None:
+            query = query.where(tables.entries.c.kind == kind)
+        with self.reading() as connection:
+            found = [Entry.of(leaf) for leaf in connection.execute(query).scalars()]
         return [entry for entry in found if kind in {None, entry.kind}]
+
+    def entry(self, number: int) -> Entry:
+        """Return one act. Raises EvidenceMissing when there is none of this number."""
+        return Entry.of(self.leaf(number))
+
+    def leaf(self, number: int) -> bytes:
+        """Return the bytes of one entry. Raises EvidenceMissing when there is none."""
+        column = tables.entries.c
+        with self.reading() as connection:
+            found = connection.execute(sa.select(column.leaf).where(column.number == number))
+            leaf: bytes | None = found.scalar()
+            if leaf is None:
+                size = size_of(connection)
+                raise EvidenceMissing(f"The ledger has {size} entries and none numbered {number}.")
+        return leaf
 
     def leaves(self) -> list[bytes]:
         """Return the bytes of every entry, in order."""
-        with self._reading() as connection:
-            rows = connection.execute(_entries.select().order_by(_entries.c.number))
-            return [row.leaf for row in rows]
+        query = sa.select(tables.entries.c.leaf).order_by(tables.entries.c.number)
+        with self.reading() as connection:
+            return list(connection.execute(query).scalars())
 
-    def note(self) -> str:
-        """Return the latest signed checkpoint; '' before the first act."""
-        with self._reading() as connection:
-            query = sa.select(_heads.c.note).order_by(_heads.c.size.desc()).limit(1)
-            return str(connection.execute(query).scalar() or "")
+    def size(self) -> int:
+        """Return how many entries the newest head speaks of."""
+        with self.reading() as connection:
+            return size_of(connection)
 
-    def verify(self) -> Checkpoint:
-        """Recompute the whole tree and hold it to the signed checkpoints.
+    def note(self, size: int | None = None) -> str:
+        """Return the newest signed head, or the one of this size, with its cosignature lines.
+
+        '' before the first act. Source: c2sp.org/tlog-checkpoint, c2sp.org/tlog-cosignature.
 
         Raises:
-            Tampered: an entry was edited, removed, added or moved, or a checkpoint was.
+            EvidenceMissing: no head has this size; acts that came together have one head.
         """
-        with self._reading() as connection:
-            leaves = connection.execute(_entries.select().order_by(_entries.c.number)).all()
-            heads = connection.execute(_heads.select().order_by(_heads.c.size)).all()
-            spent = {(r.clearance, r.run) for r in connection.execute(_spent.select())}
-        if len(leaves) != len(heads):
-            raise Tampered(
-                f"The ledger has {len(leaves)} entries and {len(heads)} checkpoints; every act "
-                "has one. Restore the ledger from a copy."
-            )
-        frontier, said = merkle.Frontier(), set()
-        checkpoint = Checkpoint(origin=ORIGIN, size=0, root=merkle.EMPTY_ROOT)
-        for number, (row, head) in enumerate(zip(leaves, heads, strict=True)):
-            frontier = frontier.appended(row.leaf if isinstance(row.leaf, bytes) else b"")
-            checkpoint = open_note(head.note, self.keys)
-            if (row.number, checkpoint.size, checkpoint.root) != (
-                number, frontier.size, frontier.root(),
-            ):  # fmt: skip
-                raise Tampered(
-                    f"Ledger entry {number} is not the one that was signed: it was edited, moved "
-                    "or removed. Restore the ledger from a copy."
-                )
-            entry = _entry(row.leaf)
-            if entry.kind == "clearance.spent":
-                said.add((entry.body["clearance"], entry.body["run"]))
-        if said != spent:
-            raise Tampered("The table of used clearances differs from the entries; restore it.")
-        return checkpoint
+        with self.reading() as connection:
+            wanted = size_of(connection) if size is None else size
+            signed = connection.execute(
+                sa.select(tables.heads.c.note).where(tables.heads.c.size == wanted)
+            ).scalar()
+            if signed is None and size is None:
+                return ""
+            if signed is None:
+                raise EvidenceMissing(f"The ledger has no checkpoint of size {size}.")
+            beside = sa.select(tables.cosignatures.c.line).order_by(tables.cosignatures.c.witness)
+            lines = connection.execute(beside.where(tables.cosignatures.c.size == wanted)).scalars()
+            return str(signed) + "".join(f"{line}\n" for line in lines)
 
-    def _appended(self, connection: sa.Connection, kind: str, body: Mapping[str, Json]) -> Entry:
-        head = connection.execute(_heads.select().order_by(_heads.c.size.desc()).limit(1)).first()
-        frontier = _frontier(head.size, head.peaks) if head else merkle.Frontier()
-        at = self.now().astimezone(UTC).isoformat(timespec="milliseconds")
-        entry = Entry(number=frontier.size, at=at, kind=kind, body=body)
-        frontier = frontier.appended(entry.leaf())
-        checkpoint = Checkpoint(origin=ORIGIN, size=frontier.size, root=frontier.root())
-        connection.execute(_entries.insert().values(number=entry.number, leaf=entry.leaf()))
-        connection.execute(
-            _heads.insert().values(
-                size=frontier.size,
-                peaks=b"".join(frontier.peaks),
-                note=sign_note(checkpoint, self.signer()),
-            )
-        )
-        return entry
+    def add_cosignature(self, size: int, witness: str, line: str) -> None:
+        """Keep a witness's signature line beside the head of this size; the first one stays.
+
+        Whoever calls has verified it, and whoever reads verifies it again.
+
+        Raises:
+            UsageError: it is not one line of a signed note.
+            Refused: there is no such head, or this witness cosigned it before.
+        """
+        if not line.startswith(f"{DASH} ") or "\n" in line:
+            raise UsageError(f"A cosignature is one line of a signed note; this is {line[:20]!r}.")
+        row = tables.cosignatures.insert().values(size=size, witness=witness, line=line)
+        try:
+            with self.writing() as connection:
+                connection.execute(row)
+        except exc.IntegrityError:
+            raise Refused(
+                f"No cosignature was added: {witness} cosigned the checkpoint of size {size} "
+                "before, or there is no such checkpoint."
+            ) from None
+
+    def cosigned(self, least: int = 1) -> list[int]:
+        """Return the sizes of heads that at least so many witnesses cosigned, in order."""
+        size = tables.cosignatures.c.size
+        query = sa.select(size).group_by(size).having(sa.func.count() >= least).order_by(size)
+        with self.reading() as connection:
+            return list(connection.execute(query).scalars())
+
+    def root(self, size: int) -> bytes:
+        """Return the 32-byte root of the first `size` entries. Raises EvidenceMissing."""
+        return self._proved(size, lambda node: merkle.root_of(node, size))
+
+    def inclusion(self, number: int, size: int) -> list[bytes]:
+        """Return the proof that entry `number` stands in the tree of `size`, lowest hash first.
+
+        Raises:
+            EvidenceMissing: there is no such tree, or no such entry in it.
+        """
+        if not 0 <= number < size:
+            raise EvidenceMissing(f"There is no entry {number} among the first {size}.")
+        return self._proved(size, lambda node: merkle.inclusion_proof(node, number, size))
+
+    def consistency(self, old: int, size: int) -> list[bytes]:
+        """Return the proof that the tree of `size` extends the tree of `old`.
+
+        Raises:
+            EvidenceMissing: there is no such tree, or no such tree in it.
+        """
+        if not 0 < old <= size:
+            raise EvidenceMissing(f"There is no tree of {old} entries inside a tree of {size}.")
+        return self._proved(size, lambda node: merkle.consistency_proof(node, old, size))
+
+    def verify(self) -> Checkpoint:
+        """Recompute the whole tree and hold every row to it and to the signed head.
+
+        Returns:
+            The newest head; of an empty ledger, size 0 and the empty root.
+
+        Raises:
+            Tampered: an entry was edited, removed, added or moved, or a head, or the state.
+        """
+        with self.reading() as connection:
+            return recomputed(connection, origin=self.origin, keys=self.keys)
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with _transaction(self.path, "BEGIN IMMEDIATE") as connection:  # one writer at a time
-            _make_tables(connection)
+    def reading(self) -> Iterator[sa.Connection]:
+        """Open a transaction that sees one moment. Raises PramanaError, Tampered."""
+        with self._database.transaction(write=False) as connection:
+            if not tables.missing(connection):
+                yield connection
+                return
+        with self.writing():
+            pass  # a new ledger is an empty one
+        with self._database.transaction(write=False) as connection:
             yield connection
 
     @contextlib.contextmanager
-    def _reading(self) -> Iterator[sa.Connection]:
-        if not self.path.exists():
-            with self._writing():
-                pass  # a new ledger is an empty one
-        with _transaction(self.path, "BEGIN") as connection:
+    def writing(self) -> Iterator[sa.Connection]:
+        """Open a transaction that no other writer shares. Raises PramanaError, Tampered."""
+        with self._database.transaction(write=True) as connection:
+            tables.make_missing(connection)
             yield connection
 
-
-@contextlib.contextmanager
-def _transaction(path: Path, begin: str) -> Iterator[sa.Connection]:
-    """Open the file for one transaction. Raises PramanaError, Tampered, IntegrityError."""
-    engine = sa.create_engine(
-        f"sqlite:///{path}", connect_args={"timeout": BUSY_S}, poolclass=pool.NullPool
-    )
-
-    @event.listens_for(engine, "connect")
-    def _settle(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    try:
-        with engine.begin() as connection:
-            yield connection
-    except exc.OperationalError as fault:
-        raise PramanaError(f"The ledger could not be read or written: {fault.orig}.") from None
-    except exc.IntegrityError:
-        raise
-    except exc.DatabaseError as fault:
-        raise Tampered(f"The ledger file is damaged: {fault.orig}. Restore a copy.") from None
+    def _proved(self, size: int, ask: Callable[[merkle.Node], T]) -> T:
+        with self.reading() as connection:
+            there = size_of(connection)
+            if size > there:
+                raise EvidenceMissing(f"The ledger has {there} entries; {size} were asked about.")
+            return with_nodes(connection, ask)
 
 
-def _make_tables(connection: sa.Connection) -> None:
-    if sa.inspect(connection).has_table("entries"):
-        return
-    _tables.create_all(connection)
-    for table in _tables.tables:
-        for verb in ("UPDATE", "DELETE"):
-            connection.exec_driver_sql(
-                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
-                "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
-            )
+def copy(ledger: Ledger, to: Ledger) -> Checkpoint:
+    """Copy every row of a ledger to an empty one, in one transaction, and verify what came of it.
 
+    Returns:
+        The head that both now have.
 
-def _entry(leaf: bytes) -> Entry:
-    record = json_object(leaf, "a ledger entry")
-    try:
-        return Entry(**record)
-    except TypeError:
-        raise Tampered("A ledger entry lacks or adds a field; restore the ledger.") from None
-
-
-def _frontier(size: int, peaks: bytes) -> merkle.Frontier:
-    step = merkle.HASH_BYTES
-    return merkle.Frontier(size, tuple(peaks[i : i + step] for i in range(0, len(peaks), step)))
+    Raises:
+        Refused: the other ledger holds something already.
+        Tampered: the ledger does not verify, or its copy does not, or has another head.
+    """
+    with ledger.reading() as source, to.writing() as target:
+        head = recomputed(source, origin=ledger.origin, keys=ledger.keys)
+        for table in tables.TABLES.sorted_tables:
+            if target.execute(sa.select(table).limit(1)).first() is not None:
+                raise Refused("The other ledger is not empty; name a place that holds nothing.")
+            with streamed(source, table) as rows:
+                for part in rows.mappings().partitions(PART):
+                    target.execute(table.insert(), [dict(row) for row in part])
+        if recomputed(target, origin=to.origin, keys=to.keys) != head:
+            raise Tampered("The copy has another head than the ledger; nothing was copied.")
+        return head

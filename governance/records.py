@@ -47,7 +47,10 @@ class PolicyUsed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleResult:
-    """What one rule concluded. `violations` counts samples, groups, or 1 for snapshot and run."""
+    """What one rule concluded. `violations` counts samples, groups, or 1 for snapshot and run.
+
+    `waived` counts what would violate it too, and is set aside by a waiver.
+    """
 
     id: str
     policy: str
@@ -61,6 +64,22 @@ class RuleResult:
     why: str
     in_force_from: str | None = None
     detail: str = ""
+    waived: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exemption:
+    """What an approved waiver sets aside: one rule of one policy's bytes, on one snapshot.
+
+    `samples` are ids for a rule about samples; None means the whole snapshot, for any other rule.
+    """
+
+    id: str
+    policy: str
+    policy_sha256: str
+    rule: str
+    snapshot: str
+    samples: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

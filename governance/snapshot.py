@@ -2,15 +2,20 @@
 
 A snapshot is a folder: `snapshot.json` (shards, sources), `manifest.parquet` (one row a sample,
 sorted by image digest) and the shards that were written for it; Parquet files that already held
-the bytes stay where they are and are registered with their own digest.
+the bytes stay where they are and are registered with their own digest. Shards can hold ciphertexts
+(`governance.sealed`); digests, and so the root, are those of the plain images in either case.
 
 Does not see: whether what the manifest says of a sample is true. It is what the source claimed.
 """
 
+import hashlib
+import json
+import operator
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -21,14 +26,14 @@ from governance import merkle
 from governance.canon import (
     Json,
     canonical,
-    digest,
     file_sha256,
     sha256,
     whole_file,
     write_whole,
 )
-from governance.errors import EvidenceMissing, Tampered, UsageError
+from governance.errors import EvidenceMissing, Refused, Tampered, UsageError
 from governance.records import json_object
+from governance.sealed import DataKeys, decrypt
 
 TEXT_COLUMNS = (
     "caption", "licence", "licence_url", "creator", "attribution", "source_url", "generator",
@@ -49,28 +54,37 @@ MANIFEST = pa.schema(
 )
 PLACE = ("shard", "row")  # where the bytes lie; not part of what is sealed
 IMAGE = "image"
+_FLAT = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
-    """One Parquet file with embedded image bytes. `path` is relative where we wrote the file."""
+    """One Parquet file with embedded image bytes. `path` is relative where we wrote the file.
+
+    `sha256` and `size_bytes` are the file's. Where `encrypted`, `column` holds ciphertexts.
+    """
 
     path: str
     sha256: str
     size_bytes: int
     rows: int
     column: str = IMAGE
+    encrypted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A sealed dataset. `root` is its id: the RFC 6962 root over its samples, in hex."""
+    """A sealed dataset. `root` is its id: the RFC 6962 root over its samples, in hex.
+
+    `keys` are those that whoever holds this object may read encrypted shards with.
+    """
 
     folder: Path
     root: str
     samples: int
     sources: tuple[str, ...]
     shards: tuple[Shard, ...]
+    keys: DataKeys | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -95,6 +109,11 @@ class Snapshot:
             raise Tampered(f"Snapshot {folder.name[:12]} says its root is {opened.root[:12]}.")
         return opened
 
+    @property
+    def encrypted(self) -> bool:
+        """Whether its pictures can be read with keys only."""
+        return any(shard.encrypted for shard in self.shards)
+
     def manifest(self) -> pa.Table:
         """Return the manifest, after checking every row of it against the root.
 
@@ -108,6 +127,7 @@ class Snapshot:
                 f"The manifest of snapshot {self.root[:12]} was altered: its {table.num_rows} rows "
                 f"have the root {found[:12]}. Restore the file or audit the source again."
             )
+        check_sorted(table)
         return table
 
     def shard_path(self, index: int) -> Path:
@@ -132,7 +152,7 @@ class OpenShard:
                 f"{shard.sha256[:12]}, {shard.size_bytes} bytes. Restore it, or audit again."
             )
         self.index = index
-        self._column = shard.column
+        self._column, self._encrypted = shard.column, shard.encrypted
         self._file = pq.ParquetFile(pa.memory_map(str(path)))
         groups = (
             self._file.metadata.row_group(g).num_rows for g in range(self._file.num_row_groups)
@@ -141,11 +161,14 @@ class OpenShard:
         for rows in groups:
             self._starts.append(self._starts[-1] + rows)
 
-    def images(self, rows: Sequence[int], digests: Sequence[str]) -> Iterator[bytes]:
+    def images(
+        self, rows: Sequence[int], digests: Sequence[str], keys: DataKeys | None = None
+    ) -> Iterator[bytes]:
         """Yield the image bytes of ascending rows, each checked against its sha256.
 
         Raises:
             Tampered: the very buffer that would be handed out has another digest.
+            EvidenceMissing: the shard is encrypted, and a key is not among those given.
         """
         group, column = -1, None
         for row, expected in zip(rows, digests, strict=True):
@@ -153,13 +176,22 @@ class OpenShard:
                 group += 1
                 if row < self._starts[group + 1]:
                     column = self._file.read_row_group(group, columns=[self._column])[self._column]
-            data = image_bytes(column[row - self._starts[group]].as_py())
+            cell = image_bytes(column[row - self._starts[group]].as_py())
+            data = self._plain(cell, expected, keys) if self._encrypted else cell
             if sha256(data) != expected:
                 raise Tampered(
                     f"Row {row} of shard {self.index} has other bytes than were sealed "
                     f"({expected[:12]}). Restore the shard, or audit again."
                 )
             yield data
+
+    def _plain(self, cell: bytes, digest: str, keys: DataKeys | None) -> bytes:
+        if keys is None:
+            raise EvidenceMissing(
+                f"Shard {self.index} is encrypted and no keys are at hand; a clearance releases "
+                "those of what it cleared."
+            )
+        return decrypt(cell, key=keys.key(digest), digest=digest)
 
 
 def image_bytes(cell: object) -> bytes:
@@ -170,7 +202,12 @@ def image_bytes(cell: object) -> bytes:
 
 
 def seal(
-    snapshots: Path, *, rows: pa.Table, shards: Sequence[Shard], sources: Sequence[str]
+    snapshots: Path,
+    *,
+    rows: pa.Table,
+    shards: Sequence[Shard],
+    sources: Sequence[str],
+    appearing: Callable[[str], AbstractContextManager[object]] = nullcontext,
 ) -> Snapshot:
     """Sort, root and store a manifest; move what lies in `snapshots/.incoming/shards` beside it.
 
@@ -179,9 +216,11 @@ def seal(
         rows: a table with the columns of `MANIFEST`, in any order of rows.
         shards: relative paths are below `.incoming`, absolute ones stay where they are.
         sources: how the user named what was read.
+        appearing: entered with the root just before a new snapshot appears, left just after.
 
     Raises:
         UsageError: no sample at all, or an id that stands twice.
+        Refused: the shards are encrypted, and the same samples lie here in plain.
     """
     if rows.num_rows == 0:
         raise UsageError("The sources hold no sample; nothing can be sealed.")
@@ -202,18 +241,26 @@ def seal(
     write_table(incoming / "manifest.parquet", table)
     write_whole(incoming / "snapshot.json", canonical(record))
     if folder.exists():
-        return _resealed(folder, incoming)
-    os.replace(incoming, folder)  # noqa: PTH105  the snapshot appears whole or not at all
+        return _resealed(folder, incoming, encrypted=any(shard.encrypted for shard in shards))
+    with appearing(root):
+        os.replace(incoming, folder)  # noqa: PTH105  the snapshot appears whole or not at all
     return Snapshot.open(folder)
 
 
-def _resealed(folder: Path, incoming: Path) -> Snapshot:
+def _resealed(folder: Path, incoming: Path, *, encrypted: bool) -> Snapshot:
     """Return the snapshot that exists already; the same samples were ingested again.
 
     Files that are registered in place may have moved since: then their new places are taken over.
+    What is encrypted stays so, under the keys it has.
     """
     existing, again = Snapshot.open(folder), incoming / "snapshot.json"
     existing.manifest()
+    if encrypted and not existing.encrypted:
+        shutil.rmtree(incoming)
+        raise Refused(
+            f"The same samples lie here in plain, as snapshot {existing.root[:12]}, and stay so. "
+            "Audit the source with --sealed in a new workspace, and delete this one."
+        )
     in_place = all(Path(shard.path).is_absolute() for shard in existing.shards)
     manifests = {file_sha256(place / "manifest.parquet") for place in (folder, incoming)}
     if in_place and len(manifests) == 1:
@@ -230,12 +277,30 @@ def samples_root(table: pa.Table) -> str:
     return frontier.root().hex()
 
 
+def check_sorted(table: pa.Table) -> None:
+    """Refuse samples that are not in the order of their images' digests, whatever root they have.
+
+    Raises:
+        Tampered: they are not; in such a table an image could hide from a proof of absence.
+    """
+    images = [bytes.fromhex(image) for image in table["sha256"].to_pylist()]
+    if any(map(operator.gt, images, images[1:])):
+        raise Tampered(
+            "These samples were sealed in another order than that of their images' digests, so "
+            "that no absence can be proved. Audit the source again."
+        )
+
+
 def sample_leaves(table: pa.Table) -> Iterator[bytes]:
-    """Yield one 64-byte leaf a sample: digest of its image, digest of all that is said of it."""
+    """Yield one 64-byte leaf a sample: digest of its image, digest of all that is said of it.
+
+    What is said is hashed as canonical JSON. A row is flat, of texts and counts under ASCII names,
+    and of those the standard encoder writes the same bytes, four times as fast.
+    """
     for batch in table.drop_columns(list(PLACE)).to_batches(max_chunksize=4096):
         for row in batch.to_pylist():
-            said = digest({key: value for key, value in row.items() if value is not None})
-            yield bytes.fromhex(row["sha256"]) + bytes.fromhex(said)
+            said = _FLAT.encode({key: value for key, value in row.items() if value is not None})
+            yield bytes.fromhex(row["sha256"]) + hashlib.sha256(said.encode()).digest()
 
 
 def read_table(path: Path, schema: pa.Schema) -> pa.Table:

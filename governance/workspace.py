@@ -4,6 +4,7 @@
 here decides anything; it only knows places.
 """
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -13,24 +14,29 @@ from typing import Self
 import pyarrow as pa
 
 from governance.canon import Json, canonical, file_sha256, parse_json, sha256, write_whole
+from governance.database import file_url
 from governance.errors import EvidenceMissing, Tampered, UsageError
 from governance.keys import Keyring
 from governance.ledger import Ledger
+from governance.memory import Memory
 from governance.records import Decision
-from governance.snapshot import MANIFEST, Snapshot, read_table, samples_root
+from governance.snapshot import MANIFEST, Snapshot, check_sorted, read_table, samples_root
 
 CONFIG_FILE = "pramana.toml"
 STATE_FOLDER = ".pramana"
+LEDGER_VARIABLE = "PRAMANA_LEDGER"
 NO_CONFIG = """\
 # What the operator of this workspace declares. Empty means: not declared, and rules that need it
 # are then violated.
 operator = ""         # who answers for the data
 contact = ""          # where a person can write to
 legal_contact = ""    # who takes a suspected item to the authorities
+data_owner = ""       # who owns the data, by their name in the trust file; may approve no waiver
 country = ""          # ISO 3166-1 alpha-2 of the operator, for example IN
 storage_region = ""   # where this folder lies, for example IN or aws:ap-south-1
 compute_region = ""   # where training runs
 attest_host = false   # ask the cloud's metadata service of this machine whether it runs there
+rights_days = 0       # days to answer who withdraws data; 0: what the law gives, a month at most
 
 # Settings of single audits stand in tables of their own, [audits.locality] for one; see docs/.
 """
@@ -46,10 +52,12 @@ class Declared:
     operator: str = ""
     contact: str = ""
     legal_contact: str = ""
+    data_owner: str = ""
     country: str = ""
     storage_region: str = ""
     compute_region: str = ""
     attest_host: bool = False
+    rights_days: int = 0
     audits: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
 
     @property
@@ -98,11 +106,32 @@ class Workspace:
         return self.state / "keys" / "personal.salt"
 
     @property
+    def salts(self) -> Path:
+        """Where the salts of people's tags lie, a file each; erasing one unlinks its person."""
+        return self.state / "keys" / "salts"
+
+    @property
+    def data_keys(self) -> Path:
+        """Where the keys of encrypted snapshots lie, a table each; their keeper reads them."""
+        return self.state / "keys" / "data"
+
+    @property
+    def memory(self) -> Memory:
+        """What this user last saw of this workspace."""
+        return Memory.of(self.folder)
+
+    @property
+    def ledger_url(self) -> str:
+        """Where the ledger lies: PRAMANA_LEDGER (a database's URL), else a file in this folder."""
+        return os.environ.get(LEDGER_VARIABLE) or file_url(self.state / "ledger.db")
+
+    @property
     def ledger(self) -> Ledger:
         """The ledger of this workspace."""
-        keyring = self.keyring
-        log_keys = tuple(keyring.trust().of("log"))
-        return Ledger(self.state / "ledger.db", log_keys, lambda: keyring.signer("log"))
+        keyring, trust = self.keyring, self.keyring.trust()
+        return Ledger(
+            self.ledger_url, trust.origin, tuple(trust.of("log")), lambda: keyring.signer("log")
+        )
 
     def declared(self) -> Declared:
         """Return what the operator declares. Raises UsageError on an unknown or ill-typed key."""
@@ -117,7 +146,8 @@ class Workspace:
             if key != "audits" and type(value) is not type(known.get(key)):
                 raise UsageError(
                     f"{CONFIG_FILE} has {key!r}; known are {', '.join(sorted(known))}, each a text "
-                    "(attest_host is true or false), and tables [audits.NAME]."
+                    "(attest_host is true or false, rights_days a whole number), and tables "
+                    "[audits.NAME]."
                 )
         if not isinstance(tables, dict) or not all(isinstance(t, dict) for t in tables.values()):
             raise UsageError(f"{CONFIG_FILE} has `audits`, which holds tables [audits.NAME] only.")
@@ -174,6 +204,7 @@ class Workspace:
                 f"The cleared samples of decision {decision.id[:12]} were altered: their root is "
                 f"not {decision.cleared_root[:12]}. Run `pramana audit` again."
             )
+        check_sorted(table)
         return table
 
     def latest_decision(self) -> Decision:

@@ -1,10 +1,12 @@
 """The decision: every rule of every pack held against the evidence, and what is cleared.
 
-The verdict is 'block' exactly when a rule whose remedy is 'block' is violated. What must hold
+The verdict is 'block' exactly when a rule whose remedy is 'block' is violated, and
+'pass-with-waivers' when it is not and a waiver had an effect. What must hold
 whatever the packs say (there is a rule, every sample was measured, something is left) are three
 rules of our own. A rule whose evidence is missing is reported as violated, with the remedy 'block'.
 
-Does not see: waivers. People grant them; they are weighed where their signatures are checked.
+Does not see: who signed a waiver. `governance.waivers` holds it to its signatures before it is
+handed in here.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -17,15 +19,24 @@ import pyarrow as pa
 
 from governance.canon import Json, printable
 from governance.errors import UsageError
-from governance.records import Finding, RuleResult, RuleStatus, Verdict
+from governance.records import Exemption, Finding, RuleResult, RuleStatus, Verdict
 from policies.compile import Outcome, connect, evaluate, unknown
 from policies.evidence import Mask, group_table, run_table, sample_table, snapshot_table, truth
 from policies.reference import sources
 from policies.rules import OURS, Pack, Rule, Scope, Source
+from policies.weigh import (
+    SHORT,
+    SUSPECTED,
+    Effect,
+    idle,
+    misfit,
+    none_of,
+    weigh,
+    without_effect,
+)
 
 WORD = pa.dictionary(pa.int32(), pa.string())  # a few texts, told of very many samples
 EXCLUDED = pa.schema({"id": pa.string(), "policy": WORD, "rule": WORD, "remedy": WORD, "why": WORD})
-SUSPECTED = "suspected"  # such a sample is never cleared, and only rules that read this judge it
 GROUPS_NAMED = 5  # a sentence that names more of them is not read
 LETTERS_NAMED = 60  # of each
 
@@ -36,7 +47,8 @@ class Judgement:
 
     `excluded` has one row for each sample and rule that takes it out, in manifest order and then in
     the order of the rules, so that a sample's first row is its reason. `cleared` are ids in
-    manifest order. `texts` are the packs and tables that judged, with their bytes.
+    manifest order. `texts` are the packs and tables that judged, with their bytes. `waivers` are
+    the ids of those that had an effect, `idle` sentences on those that had none.
     """
 
     verdict: Verdict
@@ -44,23 +56,27 @@ class Judgement:
     excluded: pa.Table
     cleared: pa.Array
     texts: tuple[Source, ...]
+    waivers: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A rule's result, and which rows it takes out."""
+    """A rule's result, which rows it takes out, and what waivers did to it."""
 
     result: RuleResult
     out: Mask
+    effect: Effect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """What every rule of one decision is held with: the day, the audits, a sealed-off database."""
+    """What every rule is held with: the day, the audits, a sealed-off database, the waivers."""
 
     as_of: date
     audits_run: frozenset[str]
     connection: duckdb.DuckDBPyConnection
+    waivers: tuple[Exemption, ...] = ()
 
     def hold(self, policy: str, rule: Rule, table: pa.Table) -> Held:
         """Hold a rule against the rows it is about.
@@ -70,8 +86,7 @@ class Bench:
         """
         problem = self._missing(rule, table)
         if problem:
-            none = np.zeros(table.num_rows, dtype=np.bool_)
-            return Held(self.unproven(policy, rule, table.num_rows, problem), none)
+            return self.unproven(policy, rule, table.num_rows, problem)
         when, require = rule.conditions
         try:
             outcome = evaluate(self.connection, table, when=when, require=require)
@@ -80,10 +95,21 @@ class Bench:
         if rule.scope == "sample" and SUSPECTED not in rule.reads:  # nothing else is known of these
             known = ~truth(table, SUSPECTED)
             outcome = Outcome(outcome.applies & known, outcome.violates & known)
-        result = self._weighed(policy, rule, outcome, table)
+        effect = self._effect(policy, rule, outcome, table)
+        result = self._weighed(policy, rule, outcome, table, effect)
         taken = rule.remedy in {"exclude", "quarantine"} or result.status == "violated"
         enforced = rule.in_force(self.as_of) and rule.remedy != "record"
-        return Held(result, outcome.violates & (taken and enforced))
+        return Held(result, outcome.violates & ~effect.rows & (taken and enforced), effect)
+
+    def asked_for(self, policy: str, rule: Rule) -> tuple[Exemption, ...]:
+        """Return the waivers of a rule."""
+        return tuple(w for w in self.waivers if (w.policy, w.rule) == (policy, rule.id))
+
+    def _effect(self, policy: str, rule: Rule, outcome: Outcome, table: pa.Table) -> Effect:
+        waivers = self.asked_for(policy, rule)
+        if not rule.in_force(self.as_of):
+            return idle(waivers, "the rule is not in force", rows=table.num_rows)
+        return weigh(policy, rule, outcome, table=table, waivers=waivers)
 
     def _missing(self, rule: Rule, table: pa.Table) -> str:
         absent = sorted(set(rule.evidence.audit) - self.audits_run)
@@ -91,23 +117,35 @@ class Bench:
             return f"The audit {absent[0]!r} was not run on this snapshot; run it."
         return unknown(rule.reads, table.column_names)
 
-    def unproven(self, policy: str, rule: Rule, rows: int, problem: str) -> RuleResult:
-        """Return the result of a rule whose evidence is missing: violated, and it blocks."""
-        if not rule.in_force(self.as_of):
-            return _result(policy, rule, "not-in-force", detail=f"{_since(rule)} {problem}")
-        result = _result(policy, rule, "violated", violations=max(rows, 1), detail=problem)
-        return replace(result, remedy="block")
+    def unproven(self, policy: str, rule: Rule, rows: int, problem: str) -> Held:
+        """Return what holds of a rule whose evidence is missing: violated, blocks, not waived."""
+        waivers = self.asked_for(policy, rule)
+        effect = idle(waivers, "the rule's evidence is missing", rows=rows)
+        if rule.in_force(self.as_of):
+            result = _result(policy, rule, "violated", violations=max(rows, 1), detail=problem)
+            result = replace(result, remedy="block")
+        else:
+            result = _result(policy, rule, "not-in-force", detail=f"{_since(rule)} {problem}")
+        return Held(result, effect.rows, effect)
 
-    def _weighed(self, policy: str, rule: Rule, outcome: Outcome, table: pa.Table) -> RuleResult:
-        found, detail = int(outcome.violates.sum()), f"{_counted(rule, outcome, table)}."
+    def _weighed(
+        self, policy: str, rule: Rule, outcome: Outcome, table: pa.Table, effect: Effect
+    ) -> RuleResult:
+        waived, detail = int(effect.rows.sum()), f"{_counted(rule, outcome, table)}."
+        found = int(outcome.violates.sum()) - waived
         if not rule.in_force(self.as_of):
             detail = f"{_since(rule)} {detail}"
             return _result(policy, rule, "not-in-force", violations=found, detail=detail)
         tolerated = rule.tolerated(int(outcome.applies.sum()))
         if tolerated:
             detail += f" {tolerated} are tolerated."
-        status: RuleStatus = "violated" if found > tolerated else "satisfied"
-        return _result(policy, rule, status, violations=found, detail=detail)
+        if waived:
+            by = ", ".join(name[:SHORT] for name in effect.ids)
+            detail += f" {'Waived' if found == 0 else f'{waived} are waived'} by {by}."
+        kept: RuleStatus = "waived" if waived else "satisfied"
+        status: RuleStatus = "violated" if found > tolerated else kept
+        result = _result(policy, rule, status, violations=found, detail=detail)
+        return replace(result, waived=waived)
 
 
 def judge(
@@ -117,6 +155,8 @@ def judge(
     findings: Sequence[Finding],
     packs: Sequence[Pack],
     as_of: date,
+    snapshot: str = "",
+    waivers: Sequence[Exemption] = (),
 ) -> Judgement:
     """Hold a snapshot against policy packs by the law of a day.
 
@@ -127,12 +167,20 @@ def judge(
         findings: what the audits say of the whole set; rules read them as `finding['audit/name']`.
         packs: the policies, in the order in which their rules give a sample its reason.
         as_of: the day whose law counts.
+        snapshot: the root of the snapshot, which waivers name.
+        waivers: what people have set aside, held to their signatures before.
 
     Raises:
         UsageError: a pack stands twice, or a condition cannot be run on the columns there are.
     """
     rules = _all_rules(packs)
-    bench = Bench(as_of=as_of, audits_run=frozenset(audits_run), connection=connect())
+    strays = {w.id: misfit(w, packs, snapshot) for w in waivers}
+    bench = Bench(
+        as_of=as_of,
+        audits_run=frozenset(audits_run),
+        connection=connect(),
+        waivers=tuple(w for w in waivers if not strays[w.id]),
+    )
     table, covered = sample_table(samples), truth(samples, "covered")
     held = {(p, r.id): bench.hold(p, r, table) for p, r in rules if r.scope == "sample"}
     takers = (_coverage(bench, rules, covered), *held.values())
@@ -140,40 +188,55 @@ def judge(
     cleared = ~np.logical_or.reduce(out, axis=0)
     whole = snapshot_table(covered, cleared, findings)
     judged = [
-        held[p, r.id].result
-        if r.scope == "sample"
-        else _later(bench, p, r, (table, cleared, whole))
+        held[p, r.id] if r.scope == "sample" else _later(bench, p, r, (table, cleared, whole))
         for p, r in rules
     ]
-    results = (takers[0].result, _some_rule(judged), _something_left(cleared), *judged)
+    told = [one.result for one in judged]
+    results = (takers[0].result, _some_rule(told), _something_left(cleared), *told)
+    used = tuple(name for one in judged for name in one.effect.ids)
+    missed = (without_effect(name, reason) for name, reason in strays.items() if reason)
     return Judgement(
-        verdict=verdict(results),
+        verdict=verdict(results, used),
         rules=results,
         excluded=_excluded(samples["id"], takers),
         cleared=samples["id"].combine_chunks().filter(pa.array(cleared)),
         texts=(*(pack.source for pack in packs), *sources()),
+        waivers=used,
+        idle=(*missed, *(sentence for one in judged for sentence in one.effect.idle)),
     )
 
 
 def judge_run(
-    facts: Mapping[str, Json], *, packs: Sequence[Pack], as_of: date
+    facts: Mapping[str, Json],
+    *,
+    packs: Sequence[Pack],
+    as_of: date,
+    waivers: Sequence[Exemption] = (),
 ) -> tuple[RuleResult, ...]:
     """Hold the rules about runs against what is known of a run: preset, budget, host, region.
 
     A fact that is not there is a column that is not there: the rule that reads it blocks.
 
+    Args:
+        facts: what is known of the run.
+        packs: the policies of the decision that the run stands on.
+        as_of: the day whose law counts.
+        waivers: those which that decision took into account, so that they fit its snapshot.
+
     Raises:
         UsageError: a pack stands twice, or a condition cannot be run on such facts.
     """
-    bench = Bench(as_of=as_of, audits_run=frozenset(), connection=connect())
+    fit = tuple(w for w in waivers if not misfit(w, packs, w.snapshot))
+    bench = Bench(as_of=as_of, audits_run=frozenset(), connection=connect(), waivers=fit)
     rules = [(policy, rule) for policy, rule in _all_rules(packs) if rule.scope == "run"]
     return tuple(bench.hold(policy, rule, run_table(facts)).result for policy, rule in rules)
 
 
-def verdict(results: Sequence[RuleResult]) -> Verdict:
-    """Return 'block' when a rule that blocks is violated, else 'pass'."""
-    blocked = any(result.status == "violated" and result.remedy == "block" for result in results)
-    return "block" if blocked else "pass"
+def verdict(results: Sequence[RuleResult], waivers: Collection[str] = ()) -> Verdict:
+    """Return 'block' when a rule that blocks is violated, else whether waivers had a part in it."""
+    if any(result.status == "violated" and result.remedy == "block" for result in results):
+        return "block"
+    return "pass-with-waivers" if waivers else "pass"
 
 
 def _all_rules(packs: Sequence[Pack]) -> list[tuple[str, Rule]]:
@@ -184,20 +247,31 @@ def _all_rules(packs: Sequence[Pack]) -> list[tuple[str, Rule]]:
     return [(pack.id, rule) for pack in packs for rule in pack.rules]
 
 
-def _later(
-    bench: Bench, policy: str, rule: Rule, seen: tuple[pa.Table, Mask, pa.Table]
-) -> RuleResult:
-    """Return the result of a rule about more than one sample, once it is known what is cleared."""
+def _later(bench: Bench, policy: str, rule: Rule, seen: tuple[pa.Table, Mask, pa.Table]) -> Held:
+    """Return what holds of a rule about more than one sample, once it is known what is cleared."""
     table, cleared, whole = seen
     if rule.scope == "run":
-        status: RuleStatus = "at-run" if rule.in_force(bench.as_of) else "not-in-force"
-        return _result(policy, rule, status, detail="It is judged when a run asks for a clearance.")
+        return _at_run(bench, policy, rule)
     if rule.scope == "snapshot":
-        return bench.hold(policy, rule, whole).result
+        return bench.hold(policy, rule, whole)
     problem = unknown([rule.group], table.column_names)
     if problem:
         return bench.unproven(policy, rule, 1, problem)
-    return bench.hold(policy, rule, group_table(table, rule.group, cleared)).result
+    return bench.hold(policy, rule, group_table(table, rule.group, cleared))
+
+
+def _at_run(bench: Bench, policy: str, rule: Rule) -> Held:
+    """Return a rule about runs as it stands before there is one; its waivers count from here on."""
+    detail, waivers = "It is judged when a run asks for a clearance.", bench.asked_for(policy, rule)
+    if not rule.in_force(bench.as_of):
+        effect = idle(waivers, "the rule is not in force", rows=0)
+        return Held(_result(policy, rule, "not-in-force", detail=detail), effect.rows, effect)
+    a_run = Outcome(np.ones(1, dtype=np.bool_), np.ones(1, dtype=np.bool_))  # supposing the worst
+    table = run_table({})
+    effect = weigh(policy, rule, a_run, table=table, waivers=waivers)
+    if effect.ids:
+        detail += f" It is waived by {', '.join(name[:SHORT] for name in effect.ids)}."
+    return Held(_result(policy, rule, "at-run", detail=detail), effect.rows, effect)
 
 
 def _result(
@@ -256,11 +330,11 @@ def _coverage(bench: Bench, rules: Sequence[tuple[str, Rule]], covered: Mask) ->
         detail=f"{unmeasured} of {len(covered)} samples were not measured; "
         f"audits that were not run: {', '.join(absent) or 'none'}.",
     )
-    return Held(result, ~covered)
+    return Held(result, ~covered, none_of(len(covered)))
 
 
 def _some_rule(judged: Sequence[RuleResult]) -> RuleResult:
-    count = sum(result.status in {"satisfied", "violated"} for result in judged)
+    count = sum(result.status in {"satisfied", "violated", "waived"} for result in judged)
     return _of_ours(
         "PRAMANA-NO-RULE",
         on="snapshot",
@@ -310,7 +384,6 @@ def _excluded(ids: pa.ChunkedArray, takers: Sequence[Held]) -> pa.Table:
     order = np.lexsort((rules, samples))
     which = pa.array(rules[order])
     words = [(r.policy, r.id, r.remedy, r.why) for r in (taker.result for taker in takers)]
-    told = [
-        pa.DictionaryArray.from_arrays(which, list(texts)) for texts in zip(*words, strict=True)
-    ]
+    # Each word once in its dictionary: Arrow writes leftover memory to Parquet where one repeats.
+    told = [pa.array(texts).dictionary_encode().take(which) for texts in zip(*words, strict=True)]
     return pa.table([ids.take(pa.array(samples[order])), *told], schema=EXCLUDED)

@@ -31,6 +31,7 @@ from policies.compile import Condition, parse
 PACKAGED = "package:"  # how a pack that came with the program is named in a decision
 OURS = "pramana"  # the pack of what holds by construction; nobody else may write it
 MAX_WAIVER_DAYS = 180
+CRITICAL_QUORUM, DPO = 2, "dpo"  # who has to agree before a critical rule is set aside
 SENTENCES = 5  # about one file; whoever mends these sees the next
 
 Scope = Literal["sample", "group", "snapshot", "run"]
@@ -62,6 +63,7 @@ def _listed(value: object) -> object:
 
 Share = Annotated[str, Field(pattern=r"^(100|[0-9]{1,2}(\.[0-9]+)?) ?%$")]  # of those it applies to
 Sql = Annotated[Text, AfterValidator(_condition)]
+Role = Annotated[str, Field(pattern="^[a-z][a-z0-9-]*$", max_length=80)]
 Names = Annotated[tuple[Text, ...], BeforeValidator(_listed)]
 
 
@@ -95,11 +97,25 @@ class Evidence(_Written):
 
 
 class Waive(_Written):
-    """Who may set a rule aside, how many of them, and for how long."""
+    """Who may set a rule aside, how many of them, and for how long.
 
-    roles: Annotated[tuple[Text, ...], Field(min_length=1)]
+    `including` are roles of which each must be among those who approve.
+    """
+
+    roles: Annotated[tuple[Role, ...], Field(min_length=1)]
     quorum: Annotated[int, Field(ge=1)] = 1
+    including: tuple[Role, ...] = ()
     max_days: Annotated[int, Field(ge=1, le=MAX_WAIVER_DAYS)]
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> Self:
+        if not set(self.including) <= set(self.roles) or len(self.including) > self.quorum:
+            raise _wrong("waive.including names roles of waive.roles, no more than the quorum.")
+        return self
+
+    def meets(self, severity: str) -> bool:
+        """Return whether so few may waive a rule of this severity."""
+        return severity != "critical" or (self.quorum >= CRITICAL_QUORUM and DPO in self.including)
 
 
 class Rule(_Written):
@@ -125,6 +141,11 @@ class Rule(_Written):
             raise _wrong("A future rule says from when it applies; give applies_from.")
         if self.scope != "sample" and self.remedy in {"exclude", "quarantine"}:
             raise _wrong(f"Only samples can be put under {self.remedy}; use block or record.")
+        if isinstance(self.waive, Waive) and not self.waive.meets(self.severity):
+            raise _wrong(
+                "A critical rule is waived by two persons, one of them the data protection "
+                "officer: write quorum: 2 (or more) and including: [dpo], or waive: never."
+            )
         if self.group == "caption":
             raise _wrong("Captions are hostile text and are never printed as groups.")
         listed, read = set(self.evidence.columns), set(self.reads | {self.group}) - {""}

@@ -1,20 +1,22 @@
 """Time: the deadline, the reserve for finishing, and the learning rate as a share of the time.
 
 The clock is the billing clock: seconds since the epoch, and downtime counts. A run that was killed
-comes back to the same deadline.
+comes back to the same deadline. Every step and every save is measured, so the plan is made anew
+before each step.
 
 Does not see: a machine so busy that a measured second no longer says what the next one will cost.
 """
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 Clock = Callable[[], float]  # seconds since the epoch
 
 CLOSE_S = 0.5  # the last records: one JSON file, one ledger entry
-SPREAD = 1.25  # how much longer than measured finishing may take; scoring gives way beyond it
+SPREAD = 1.25  # how much longer than measured may take what must be finished
+SCORE_SPREAD = 1.1  # and scoring, which gives way: it stops between pictures when time runs out
 
 
 def billing_clock() -> Clock:
@@ -40,18 +42,31 @@ class Deadline:
         """Return the seconds until the deadline; negative after it."""
         return self.at - self.clock()
 
+    def leaves_room(self, chunk_s: float) -> bool:
+        """Return whether a chunk of scoring that takes so long fits, and one more after it."""
+        return self.time_left() >= CLOSE_S + 2 * SPREAD * chunk_s
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reserve:
-    """What is kept back for finishing: guesses first, then what was measured, in seconds."""
+    """What is kept back for finishing: guesses first, then what was measured, in seconds.
+
+    `finish_s` is what must be done, `score_s` what gives way when there is no time for it.
+    """
 
     save_s: float
     finish_s: float
+    score_s: float = 0.0
     step_s: float = 0.0
 
     def seconds(self) -> float:
         """Return the time that training must leave over."""
-        return SPREAD * self.finish_s + 2 * self.save_s + 3 * self.step_s + CLOSE_S
+        finish_s = SPREAD * self.finish_s + SCORE_SPREAD * self.score_s
+        return finish_s + 2 * self.save_s + 3 * self.step_s + CLOSE_S
+
+    def least_s(self) -> float:
+        """Return the time without which not even what must be done would be done."""
+        return SPREAD * self.finish_s + CLOSE_S
 
     def saw_save(self, seconds: float) -> Self:
         """Return the reserve after a checkpoint took so long."""
@@ -111,3 +126,56 @@ class Pace:
             return self
         schedule = self.schedule.resumed(self.elapsed_share(reserve_s), lr_share)
         return replace(self, schedule=schedule)
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Watch:
+    """The time of a loop: asked before each step, told after each step and each save.
+
+    The share of time that has gone never falls, though the reserve does after a slow step: so the
+    rate, once it decays, never rises.
+    """
+
+    pace: Pace
+    reserve: Reserve
+    checkpoint_s: float
+    elapsed_share: float = 0.0
+    steps: int = 0
+    began_at: float = field(init=False)
+    now: float = field(init=False)
+    saved_at: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin to measure."""
+        self.began_at = self.now = self.saved_at = self.pace.deadline.clock()
+
+    def goes_on(self) -> bool:
+        """Return whether there is time for another step."""
+        return self.pace.deadline.time_left() > self.reserve.seconds()
+
+    def lr_share(self) -> float:
+        """Return the share of the peak rate for the step that begins now."""
+        share = self.pace.elapsed_share(self.reserve.seconds())
+        self.elapsed_share = max(self.elapsed_share, share)
+        return self.pace.schedule.lr_share(self.elapsed_share)
+
+    def stepped(self) -> float:
+        """Return the seconds of the step that ended now."""
+        began, self.now = self.now, self.pace.deadline.clock()
+        self.reserve, self.steps = self.reserve.saw_step(self.now - began), self.steps + 1
+        return self.now - began
+
+    def save_due(self) -> bool:
+        """Return whether the last checkpoint is old enough for another."""
+        return self.now - self.saved_at >= self.checkpoint_s
+
+    def saved(self) -> None:
+        """Take note that what began after the last step, a save, has ended."""
+        began, self.now = self.now, self.pace.deadline.clock()
+        self.saved_at = self.now
+        self.reserve = self.reserve.saw_save(self.now - began)
+
+    def steps_left(self) -> float:
+        """Return how many more steps there will be if they go on as since the watch began."""
+        left_s = self.pace.deadline.at - self.reserve.seconds() - self.now
+        return max(0.0, left_s * self.steps / max(self.now - self.began_at, 1e-9))

@@ -22,6 +22,7 @@ KEPT = 2  # the one pointed at, and the one before it
 TENSORS = ("weights", "average", "optimiser")
 FILES = (*(f"{name}.safetensors" for name in TENSORS), "tokenizer.json", "counts.json")
 LATEST = "latest"
+SEALED = "checkpoints.sealed"
 
 
 def save(run: Path, training: Training) -> str:
@@ -52,6 +53,15 @@ def point(run: Path, step: int) -> None:
     for folder in folders:
         if folder not in kept:
             shutil.rmtree(folder)
+
+
+def seal(run: Path) -> None:
+    """Make a stopped run's weights unusable: out of reach of a resume, and readable by nobody."""
+    (run / LATEST).unlink(missing_ok=True)
+    folder = run / "checkpoints"
+    for path in folder.rglob("*.safetensors"):
+        path.chmod(0)
+    os.replace(folder, run / SEALED)  # noqa: PTH105  whole
 
 
 def latest_step(run: Path) -> int | None:

@@ -22,7 +22,7 @@ from PIL import Image, ImageOps
 from governance.clearance import Clearance
 from governance.errors import EvidenceMissing, Refused, Tampered
 from governance.images import Undecodable, decode
-from governance.snapshot import MANIFEST, Snapshot, read_table, samples_root
+from governance.snapshot import MANIFEST, Snapshot, check_sorted, read_table, samples_root
 from training.record import Bar, Bars, quiet
 
 Pixels = npt.NDArray[np.uint8]  # (N, 3, S, S), RGB
@@ -76,6 +76,7 @@ class ClearedSamples:
                 f"{clearance.cleared_root[:12]}; the list here has {listed.rows.num_rows} with the "
                 f"root {listed.root[:12]}. Audit again and ask for a new clearance."
             )
+        check_sorted(listed.rows)
         digests = listed.rows["sha256"].to_pylist()
         return cls(
             _read_pixels(listed.rows, snapshot, image_px, bars("reading", listed.rows.num_rows)),
@@ -127,7 +128,7 @@ def _read_pixels(rows: pa.Table, snapshot: Snapshot, image_px: int, bar: Bar) ->
     pixels = np.empty((rows.num_rows, 3, image_px, image_px), dtype=np.uint8)
     for place, digest, data in _read_images(rows, snapshot):
         try:
-            image = decode(data, longest_px=DETAIL * image_px).image
+            image = decode(data, longest_px=DETAIL * image_px, hash_pixels=False).image
         except Undecodable as fault:
             raise EvidenceMissing(
                 f"Sample {digest[:12]} was cleared but cannot be decoded ({fault}). Audit again."
@@ -147,5 +148,5 @@ def _read_images(rows: pa.Table, snapshot: Snapshot) -> Iterator[tuple[int, str,
         known = 0 <= shard < len(snapshot.shards) and numbers[0] >= 0
         if not known or numbers[-1] >= snapshot.shards[shard].rows:
             raise Tampered(f"The cleared list points into shard {shard} where there is no row.")
-        images = snapshot.open_shard(shard).images(numbers, digests)
+        images = snapshot.open_shard(shard).images(numbers, digests, snapshot.keys)
         yield from zip(places, digests, images, strict=True)

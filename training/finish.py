@@ -12,7 +12,7 @@ from random import Random
 from PIL import Image
 
 from governance.canon import Json, canonical, write_whole
-from training.budget import CLOSE_S, SPREAD, Deadline
+from training.budget import Deadline
 from training.config import RunConfig
 from training.data import ClearedSamples
 from training.evaluate.heldout import error_by_time, scene_scores, unseen_scenes
@@ -38,8 +38,11 @@ class Finishing:
     deadline: Deadline
     bars: Bars
 
-    def rehearse(self, model: Model) -> float:
-        """Return the seconds `complete` would take, from one export and a little drawing."""
+    def rehearse(self, model: Model) -> tuple[float, float]:
+        """Return the seconds that `complete` must have, and those in which it draws the rest.
+
+        Measured by one export and a little drawing.
+        """
         clock, config = self.deadline.clock, self.config
         began, scratch = clock(), self.folder / ".rehearsal"
         export(model, config, scratch)
@@ -50,8 +53,8 @@ class Finishing:
         began = clock()
         draw(model, [""] * CHUNK, short, seed=config.seed)
         chunk_s = (clock() - began) * config.evaluation.steps / REHEARSED_STEPS
-        chunks = 1 + -(-config.evaluation.prompts // CHUNK)  # the error by time costs one more
-        return exported_s + chunk_s * chunks
+        chunks = -(-config.evaluation.prompts // CHUNK)
+        return exported_s + 2 * chunk_s, (chunks - 1) * chunk_s  # the error by time costs one
 
     def complete(self, model: Model) -> dict[str, str]:
         """Write `pipeline/`, `samples.png`, `evaluation.json`; return the pipeline's SHA-256s."""
@@ -60,7 +63,9 @@ class Finishing:
         wanted, seed = self.config.evaluation.prompts, self.config.seed
         scenes = unseen_scenes(cleared, count=wanted, seed=seed)
         prompts = [caption(scene) for scene in scenes] or self._told()
+        began = self.deadline.clock()
         images = list(self._drawn(model, prompts))
+        drawing_s = self.deadline.clock() - began
         save_grid(self.folder / "samples.png", images[:SHOWN])
         read = [oracle(image) for image in images[: len(scenes)]]
         scores = scene_scores(scenes[: len(read)], read)
@@ -69,6 +74,7 @@ class Finishing:
             "prompts_unseen_in_training": bool(scenes),
             "prompts_wanted": len(prompts),
             "prompts_drawn": len(images),
+            "seconds_per_picture": drawing_s / len(images),
             "samples_shown": prompts[: len(images)][:SHOWN],
             "heldout_samples": len(self.heldout),
             "heldout_error_by_time": error_by_time(model, self.heldout, self.config),
@@ -87,7 +93,7 @@ class Finishing:
         bar = self.bars("drawing", len(prompts))
         for first in range(0, len(prompts), CHUNK):
             began, chunk = clock(), prompts[first : first + CHUNK]
-            if first and self.deadline.time_left() < CLOSE_S + 2 * SPREAD * slowest_s:
+            if first and not self.deadline.leaves_room(slowest_s):
                 return
             yield from draw(model, chunk, self.config, seed=self.config.seed + first)
             slowest_s = max(slowest_s, clock() - began)

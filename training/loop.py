@@ -13,7 +13,7 @@ import torch
 
 from governance.errors import PramanaError
 from training import optim
-from training.budget import Pace, Reserve
+from training.budget import Watch
 from training.config import RunConfig
 from training.data import ClearedSamples
 from training.journal import Journal
@@ -31,7 +31,7 @@ class Surroundings:
     config: RunConfig
     samples: ClearedSamples
     tokens: Tokens
-    pace: Pace
+    watch: Watch
     workers: Workers
     metrics: Journal
     save: Callable[[Training], None]
@@ -39,21 +39,20 @@ class Surroundings:
     bar: Bar  # told of each whole second of training
 
 
-def train(training: Training, around: Surroundings, reserve: Reserve) -> Reserve:
-    """Train until only the reserve is left, or `stop` says so; return the reserve as measured.
+def train(training: Training, around: Surroundings) -> None:
+    """Train until only the reserve is left, or `stop` says so.
 
     Raises:
         PramanaError: the loss is not a number.
     """
-    config, pace, clock = around.config, around.pace, around.pace.deadline.clock
+    config, watch = around.config, around.watch
     pixels = torch.from_numpy(around.samples.pixels)
     phases = rotary(training.model.transformer, config.image_px)
     parameters = training.parameters()
-    now = saved_at = clock()
     busy_s = time.process_time()
-    while pace.deadline.time_left() > reserve.seconds() and not around.stop():
-        counts, began_at, was_busy_s = training.counts, now, busy_s
-        lr_share = pace.schedule.lr_share(pace.elapsed_share(reserve.seconds()))
+    while watch.goes_on() and not around.stop():
+        counts, was_busy_s = training.counts, busy_s
+        lr_share = watch.lr_share()
         places = around.samples.places(config.seed, counts.samples, config.batch_size)
         batch = Noised.drawn(
             pixels[places], around.tokens.rows(places), config.objective, training.generator
@@ -72,19 +71,16 @@ def train(training: Training, around: Surroundings, reserve: Reserve) -> Reserve
                 f"The loss or its gradient is not a number at step {counts.step}. Start again: it "
                 "goes on from the last checkpoint. If it comes back, lower optimiser.lr."
             )
-        now, busy_s = clock(), time.process_time()
+        busy_s = time.process_time()
         training.counts = counts.after_step(
             (around.samples.digests[place] for place in places),
             loss=loss_now,
             lr_share=lr_share,
-            train_s=now - began_at,
+            train_s=watch.stepped(),
             cpu_s=busy_s - was_busy_s,
         )
         around.metrics.append(training.counts.line(loss_now, norm_now, config.optimiser.lr))
         around.bar(int(training.counts.train_s) - int(counts.train_s))
-        reserve = reserve.saw_step(now - began_at)
-        if now - saved_at >= config.schedule.checkpoint_s:
+        if watch.save_due():
             around.save(training)
-            reserve = reserve.saw_save(clock() - now)
-            now = saved_at = clock()
-    return reserve
+            watch.saved()

@@ -248,26 +248,3 @@ def _normed(heads: Tensor, norm: "RMSNorm") -> Tensor:
 def _rotated(heads: Tensor, phases: Tensor) -> Tensor:
     pairs = torch.view_as_complex(heads.reshape(*heads.shape[:-1], -1, 2))
     return torch.view_as_real(pairs * phases).flatten(-2)
-
-
-def train_flops(config: RunConfig, text_tokens: int) -> float:
-    """Return the floating-point operations of training on one sample, forward and backward.
-
-    The denoiser only; the micro text encoder adds less than a tenth. An estimate from shapes: two
-    operations for each weight used, three passes.
-    """
-    model, text = config.model, config.text.width
-    patches, width = (config.image_px // model.patch_px) ** 2, model.width
-    patch_values = CHANNELS * model.patch_px**2
-    block = (
-        2 * patches * (4 + 3 * model.mlp_ratio) * width**2
-        + 4 * text_tokens * width**2
-        + 12 * width**2
-        + 4 * patches * (patches + text_tokens) * width
-    )
-    ends = (
-        2 * patches * (patch_values * model.bottleneck + model.bottleneck * width)
-        + 2 * text_tokens * text * width
-        + 2 * patches * width * patch_values
-    )
-    return 3.0 * (model.depth * block + ends)

@@ -10,12 +10,14 @@ from typing import Literal, Self, TypeAlias
 
 from governance.canon import Json, canonical, write_whole
 from governance.errors import Tampered
-from governance.records import json_object
+from governance.records import as_object, json_object
+from training.budget import Reserve
 
-State: TypeAlias = Literal["running", "finished", "late", "expired"]
+State: TypeAlias = Literal["running", "finished", "late", "expired", "halted"]
 Bar: TypeAlias = Callable[[int], object]  # told how many more are done
 Bars: TypeAlias = Callable[[str, int | None], Bar]  # told what begins, and how many there are
 RUN_FILE, RESULT_FILE = "run.json", "result.json"
+ENDED = ("run.finished", "run.expired", "run.halted")  # acts after which a run never goes on
 
 
 def quiet(_what: str, _total: int | None) -> Bar:
@@ -27,8 +29,10 @@ def quiet(_what: str, _total: int | None) -> Bar:
 class RunRecord:
     """`run.json`: when the run began, until when it may last. Times are seconds since the epoch.
 
-    `training_began_at` is where the training window opens, and `setup_s` what came before it; both
-    are 0 until then.
+    `training_began_at` is where the training window opens, and `setup_s` what reading took before
+    it, which a run that comes back needs again; both are 0 until then. `reserve` is what the latest
+    checkpoint knew of finishing, saving and steps, so that a run that comes back late does not
+    guess; `steps_expected` how many steps it thought there would be in all.
     """
 
     run: str
@@ -38,6 +42,8 @@ class RunRecord:
     state: State = "running"
     training_began_at: float = 0.0
     setup_s: float = 0.0
+    reserve: Reserve | None = None
+    steps_expected: int = 0
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
@@ -46,7 +52,9 @@ class RunRecord:
         if not path.is_file():
             return None
         try:
-            return cls(**json_object(path.read_bytes(), RUN_FILE))
+            said = json_object(path.read_bytes(), RUN_FILE)
+            kept = said.pop("reserve", None)
+            return cls(**said, reserve=Reserve(**as_object(kept, "a reserve")) if kept else None)
         except TypeError as fault:
             raise Tampered(f"{RUN_FILE} is not the record of a run: {fault}.") from None
 

@@ -5,22 +5,25 @@ Does not see: permission. `start.py` admitted the clearance that is handed in.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 from governance.canon import Json, canonical, sha256, write_whole
-from governance.clearance import Clearance
+from governance.clearance import Clearance, check_standing
 from governance.errors import PramanaError, Refused, Tampered
 from governance.ledger import Ledger
 from governance.snapshot import Snapshot
 from training import checkpoint
-from training.budget import Deadline, Pace, Reserve, Schedule
+from training.budget import Deadline, Pace, Reserve, Schedule, Watch
 from training.config import RunConfig
 from training.data import ClearedList, ClearedSamples
 from training.finish import Finishing
+from training.flops import train_flops
 from training.journal import Journal
 from training.loop import Surroundings, train
-from training.model import Tokens, make_tokenizer, train_flops
+from training.model import Tokens, make_tokenizer
 from training.parallel import workers
 from training.receipt import ReceiptLine
 from training.record import RESULT_FILE, Bars, Result, RunRecord, State
@@ -34,6 +37,7 @@ class Run:
     folder: Path
     record: RunRecord
     clearance: Clearance
+    envelope: bytes
     config: RunConfig
     ledger: Ledger
     deadline: Deadline
@@ -63,23 +67,27 @@ class Run:
             bars=self.bars,
         )
         with workers(self.config.threads) as pool:
+            setup_s = self.deadline.clock() - came_at
             reserve = self._reserve(finishing, training)
-            pace = self._pace(training, reserve, came_at)
+            pace = self._pace(training, reserve, setup_s)
+            watch = Watch(
+                pace=pace, reserve=reserve, checkpoint_s=self.config.schedule.checkpoint_s
+            )
             around = Surroundings(
                 config=self.config,
                 samples=trained,
                 tokens=tokens,
-                pace=pace,
+                watch=watch,
                 workers=pool,
                 metrics=self._metrics,
-                save=self._save,
+                save=partial(self._save, watch=watch),
                 stop=self.stop,
                 bar=self.bars("training", int(pace.window_s(reserve.seconds()))),
             )
             saved = training.counts.step
-            train(training, around, reserve)
+            train(training, around)
             if training.counts.step > saved:
-                self._save(training)
+                self._save(training, watch)
             self._check_trained(training)
             training.settle()
             pipeline = finishing.complete(training.model)
@@ -128,8 +136,8 @@ class Run:
             "checkpoint": line.checkpoint,
         }
 
-    def _save(self, training: Training) -> None:
-        """Write a checkpoint, its receipt and its entry; last, make it the one to resume from."""
+    def _save(self, training: Training, watch: Watch) -> None:
+        """Write a checkpoint, its receipt and its entry; then make it the one to resume from."""
         counts = training.counts
         line = ReceiptLine(
             step=counts.step,
@@ -143,22 +151,33 @@ class Run:
         self._receipts.append(line.to_json(), durable=True)
         self.ledger.append("run.checkpoint", self._told(line))
         checkpoint.point(self.folder, counts.step)
+        expected = counts.step + int(watch.steps_left())
+        record = RunRecord.read(self.folder) or self.record
+        replace(record, reserve=watch.reserve, steps_expected=expected).write(self.folder)
+        try:
+            now = datetime.fromtimestamp(self.deadline.clock(), UTC)
+            check_standing(self.envelope, self.ledger, now)
+        except Refused as fault:
+            self._halt(fault)
 
     def _reserve(self, finishing: Finishing, training: Training) -> Reserve:
-        """Return the reserve, measured by a rehearsal where there is time for one."""
+        """Return the reserve as it was kept, or as a rehearsal measures it if there is time."""
+        if self.record.reserve:
+            return self.record.reserve
         guess = Reserve(
             save_s=self.config.schedule.save_guess_s, finish_s=self.config.schedule.finish_guess_s
         )
         if self.deadline.time_left() < 2 * guess.seconds():
             return guess
-        return replace(guess, finish_s=finishing.rehearse(training.model))
+        finish_s, score_s = finishing.rehearse(training.model)
+        return replace(guess, finish_s=finish_s, score_s=score_s)
 
-    def _pace(self, training: Training, reserve: Reserve, came_at: float) -> Pace:
+    def _pace(self, training: Training, reserve: Reserve, setup_s: float) -> Pace:
         """Return the pace; the window opens once, at the first start."""
         now, schedule = self.deadline.clock(), self.config.schedule
         record = self.record
         if not record.training_began_at:
-            record = replace(record, training_began_at=now, setup_s=now - came_at)
+            record = replace(record, training_began_at=now, setup_s=setup_s, reserve=reserve)
             record.write(self.folder)
         pace = Pace(
             deadline=self.deadline,
@@ -170,7 +189,8 @@ class Run:
         return pace.resumed(reserve.seconds(), training.counts.lr_share)
 
     def _check_time(self) -> None:
-        needed_s = self.record.setup_s + self.config.schedule.save_guess_s
+        kept, save_s = self.record.reserve, self.config.schedule.save_guess_s
+        needed_s = self.record.setup_s + (kept.least_s() if kept else save_s)
         if self.deadline.time_left() <= needed_s:
             self._expire(f"its deadline passed while it was down, or is less than {needed_s:.0f} s")
 
@@ -187,6 +207,15 @@ class Run:
         replace(self.record, state="expired").write(self.folder)
         self.ledger.append("run.expired", {"run": self.record.run})
         raise Refused(f"Run {self.record.run} is closed as expired: {why}. Ask for a new one.")
+
+    def _halt(self, why: Refused) -> NoReturn:
+        """Stop for good: seal the weights, and say so. They are never resumed nor exported."""
+        replace(self.record, state="halted").write(self.folder)
+        checkpoint.seal(self.folder)
+        self.ledger.append("run.halted", {"run": self.record.run})
+        raise Refused(
+            f"{why} Run {self.record.run} was stopped at a checkpoint, and its weights are sealed."
+        )
 
     def _close(self, training: Training, tokens: Tokens, pipeline: Mapping[str, str]) -> Result:
         counts, left_s = training.counts, self.deadline.time_left()

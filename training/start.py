@@ -12,19 +12,23 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from governance.canon import Json, canonical, write_whole
-from governance.clearance import Terms, admit
+from governance.canon import Json, canonical, sha256, write_whole
+from governance.clearance import Clearance, Terms, admit, find_logged, revoked_in
 from governance.errors import Refused, Tampered, UsageError
-from governance.keys import Trust
 from governance.ledger import Ledger
+from governance.memory import Memory
+from governance.sealed import DataKeys
 from governance.snapshot import Snapshot
+from governance.statements import payload_of
+from governance.trust import Trust
 from training.budget import Clock, Deadline, Reserve, billing_clock
 from training.config import RunConfig
 from training.data import ClearedList
-from training.record import RUN_FILE, Bars, Result, RunRecord, quiet
+from training.record import ENDED, RUN_FILE, Bars, Result, RunRecord, quiet
 
 CLEARANCE_FILE = "clearance.json"
 AHEAD_S = 1.0  # how far a start may lie ahead of the clock: rounding, not a longer budget
@@ -33,6 +37,10 @@ AHEAD_S = 1.0  # how far a start may lie ahead of the clock: rounding, not a lon
 def host_class() -> str:
     """Return what kind of host this trainer uses, as a clearance names it."""
     return f"cpu {platform.machine()}"
+
+
+def _no_keys(_: Clearance) -> None:
+    """Ask nobody: samples that are not encrypted need no keys."""
 
 
 def start(  # noqa: PLR0913  the door names everything it holds against the clearance
@@ -44,8 +52,10 @@ def start(  # noqa: PLR0913  the door names everything it holds against the clea
     snapshot: Snapshot,
     config: RunConfig,
     ledger: Ledger,
+    memory: Memory,
     started_at: float,
     budget_s: float,
+    unlock: Callable[[Clearance], DataKeys | None] = _no_keys,
     clock: Clock | None = None,
     bars: Bars = quiet,
 ) -> Result:
@@ -59,8 +69,10 @@ def start(  # noqa: PLR0913  the door names everything it holds against the clea
         snapshot: where their bytes are read from.
         config: the run config that was cleared.
         ledger: what is told of each act, and asked on a resume.
+        memory: what was last seen of this ledger; it must go on from there.
         started_at: when the command began, in seconds since the epoch; a resume keeps the first.
         budget_s: seconds until everything must have ended.
+        unlock: asks the keeper for the keys of encrypted samples, once the clearance is used.
         clock: seconds since the epoch.
         bars: draws progress.
 
@@ -72,6 +84,8 @@ def start(  # noqa: PLR0913  the door names everything it holds against the clea
         PramanaError: the run was asked to stop; it was saved and can be resumed.
     """
     clock = clock or billing_clock()
+    ledger.verify()  # what it says below of use and revocation is read from its rows
+    memory.check(ledger, trust)
     listed, before = ClearedList.read(cleared), RunRecord.read(folder)
     others = {c for c, run in ledger.spent().items() if before is None or run != folder.name}
     if before is not None and before.run != folder.name:
@@ -82,8 +96,11 @@ def start(  # noqa: PLR0913  the door names everything it holds against the clea
         cleared_root=listed.root,
         terms=Terms(run_config=config.digest, budget_s=budget_s, host=host_class()),
         spent=others,
+        revoked=revoked_in(ledger),
+        logged=find_logged(ledger, sha256(payload_of(envelope)), witnesses=trust.witnesses),
         now=datetime.fromtimestamp(clock(), UTC),
     )
+    memory.remember(ledger, trust)
     record = before or RunRecord(
         run=folder.name, clearance=clearance.id, started_at=started_at, budget_s=budget_s
     )
@@ -91,6 +108,7 @@ def start(  # noqa: PLR0913  the door names everything it holds against the clea
         raise Refused(f"Run {record.run} began under another clearance; resume it with that one.")
     _check_times(record, config, now=clock())
     _begin(folder, record, envelope=envelope, config=config, ledger=ledger)
+    snapshot = replace(snapshot, keys=unlock(clearance))
     with _asked_to_stop() as stop:
         from training.run import Run  # noqa: PLC0415  heavy
 
@@ -98,6 +116,7 @@ def start(  # noqa: PLR0913  the door names everything it holds against the clea
             folder=folder,
             record=record,
             clearance=clearance,
+            envelope=envelope,
             config=config,
             ledger=ledger,
             deadline=Deadline(started_at=record.started_at, budget_s=budget_s, clock=clock),
@@ -129,7 +148,7 @@ def _begin(
         Refused: the run is over, or another run used the clearance.
         Tampered: the run's record is not what the ledger was told.
     """
-    for kind in ("run.finished", "run.expired"):
+    for kind in ENDED:
         if _told(ledger, kind, record.run):
             raise Refused(f"Run {record.run} is over ({kind}); ask for a new clearance.")
     told = _told(ledger, "run.started", record.run)

@@ -10,6 +10,7 @@ from app import runs
 from app.screens import charts
 from app.screens.evidence import nothing_yet, verified
 from governance.cards.render import card_text
+from governance.errors import EvidenceMissing
 from governance.workspace import Workspace
 
 RUNS = {
@@ -58,7 +59,12 @@ def card(workspace: Workspace, run: str) -> None:
     st.subheader("Card", anchor=False)
     st.caption("Export it with the model, its evidence and its proofs:")
     st.code(f"pramana card {run} --out card/", language="shell")
-    st.code(card_text(workspace, run), language=None, wrap_lines=True, height=520)
+    try:
+        text = card_text(workspace, run)
+    except EvidenceMissing as awaited:  # a witness, in the production profile
+        st.info(str(awaited))
+    else:
+        st.code(text, language=None, wrap_lines=True, height=520)
 
 
 def _count(value: int | None) -> str:

@@ -3,6 +3,8 @@
 Does not see: the pictures and captions of the dataset. This version shows neither.
 """
 
+from datetime import UTC, datetime
+
 import pyarrow as pa
 import streamlit as st
 from streamlit.column_config import NumberColumn, TextColumn
@@ -11,7 +13,9 @@ from app import found, view
 from app.screens import charts
 from app.screens.evidence import nothing_yet, verified
 from app.screens.tables import picked
+from app.waiver_rows import waiver_rows
 from governance.records import Decision
+from governance.waived import standings
 from governance.workspace import Workspace
 
 PAGE_ROWS, PLOT_ROWS = 20, 24
@@ -19,6 +23,7 @@ RULES = {
     "id": TextColumn("rule", width=195),
     "status": TextColumn("status", width=128),
     "violations": NumberColumn("violations", format="localized", width=70),
+    "waived": NumberColumn("waived", format="localized", width=60),
     "on": TextColumn("of", width=65),
     "remedy": TextColumn("remedy", width=75),
     "in_force_from": TextColumn("in force from", width=85),
@@ -32,6 +37,14 @@ FINDINGS = {
     "interval": TextColumn("95 % interval", width=130),
     "samples": NumberColumn("samples named", format="localized", width=110),
     "note": TextColumn("note", width=420),
+}
+WAIVED = {
+    "rule": TextColumn("waived", width=260),
+    "what": TextColumn("sets aside", width=130),
+    "by": TextColumn("approved by", width=130),
+    "ends": TextColumn("until", width=150),
+    "reason": TextColumn("reason", width=260),
+    "measure": TextColumn("instead", width=260),
 }
 EXCLUDED = {
     "id": TextColumn("sample", width=260),
@@ -52,6 +65,15 @@ def strip(decision: Decision) -> None:
     samples.metric("Samples audited", f"{said.samples:,}", border=True)
     as_of.metric("By the law of", said.as_of, border=True)
     st.text(f"Policies: {said.policies}")
+
+
+def waivers(workspace: Workspace, decision: Decision) -> None:
+    """Draw the waivers that a decision stands on: what, by which roles, until when, why."""
+    st.subheader("Waivers", anchor=False)
+    st.caption("Set aside by people, each rule for a time. The page Waivers shows how each stands.")
+    known = [standing for standing in standings(workspace) if standing.id in decision.waivers]
+    rows = waiver_rows(known, datetime.now(UTC))
+    st.dataframe(rows, hide_index=True, column_config=WAIVED, column_order=tuple(WAIVED))
 
 
 def rules(decision: Decision) -> None:
@@ -141,6 +163,8 @@ decision = workspace.decision(chosen)
 table = view.excluded(workspace, decision)
 dropped = view.drops(table)
 strip(decision)
+if decision.waivers:
+    waivers(workspace, decision)
 if dropped:
     st.subheader("Samples each rule took out", anchor=False)
     st.altair_chart(charts.exclusions(dropped))

@@ -14,6 +14,7 @@ st.logo(LOGO, size="large")
 page = st.navigation(
     [
         st.Page("findings.py", title="Findings and decision", icon=":material/gavel:"),
+        st.Page("waivers.py", title="Waivers", icon=":material/approval:"),
         st.Page("trail.py", title="Audit trail", icon=":material/account_tree:"),
         st.Page("card.py", title="Runs and card", icon=":material/badge:"),
     ]

@@ -23,11 +23,16 @@ workspace, head = verified()
 rows = view.trail(workspace.ledger)
 if not rows:
     nothing_yet("Nothing has happened yet. Audit a dataset:", "pramana audit photos/")
-size, root = st.columns([1, 4])
+size, seen, root = st.columns([1, 1, 3])
 size.metric("Acts recorded", f"{head.size:,}", border=True)
+witnesses = view.seen_by(workspace)
+profile = workspace.keyring.trust().profile
+seen.metric("Witnesses", len(witnesses), profile, delta_color="off", border=True)
 with root:
     st.caption("Merkle root over all of them (RFC 6962). Keep it elsewhere, and compare.")
     st.code(head.root.hex(), language=None)
+    for person, at in witnesses:
+        st.caption(f"{person} saw the trail grow, {at}")
 
 wanted = st.pills(
     "Act",

@@ -1,9 +1,12 @@
 """Shards: Parquet files of encoded pictures, written once, or registered where they lie.
 
+Where keys are made, what is written is ciphertext, picture by picture, and nothing is registered.
+
 Does not see: whether the bytes are pictures.
 """
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -12,13 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from governance.canon import file_sha256
+from governance.sealed import NewKeys
 from governance.snapshot import IMAGE, Shard
 
 SHARD_BYTES = 256 << 20
 GROUP_ROWS = 128  # a reader holds one row group in memory
 GROUP_BYTES = 32 << 20
 GROUP_BYTES_IN_PLACE = 128 << 20  # other people's row groups; above this they are written anew
-SCHEMA = pa.schema([(IMAGE, pa.binary())])
+CIPHERTEXT = "ciphertext"  # what the column of an encrypted shard is called
 
 
 def fits_in_place(path: Path, column: str, *, most_bytes: int = GROUP_BYTES_IN_PLACE) -> bool:
@@ -38,10 +42,14 @@ def fits_in_place(path: Path, column: str, *, most_bytes: int = GROUP_BYTES_IN_P
 class ShardWriter:
     """The shards of a snapshot being made; `shards` are complete once the block has ended."""
 
-    def __init__(self, incoming: Path, *, shard_bytes: int = SHARD_BYTES) -> None:
-        """Write below `incoming/shards`; nothing is created before the first picture."""
+    def __init__(
+        self, incoming: Path, *, shard_bytes: int = SHARD_BYTES, keys: NewKeys | None = None
+    ) -> None:
+        """Write below `incoming/shards`, encrypted where keys are made, from the first picture."""
         self._incoming = incoming
         self._shard_bytes = shard_bytes
+        self._keys = keys
+        self._schema = pa.schema([(CIPHERTEXT if keys else IMAGE, pa.binary())])
         self._shards: list[Shard | None] = []  # None: the one being written
         self._open: tuple[int, IO[bytes], pq.ParquetWriter] | None = None
         self._group: list[bytes] = []
@@ -72,6 +80,8 @@ class ShardWriter:
 
     def add(self, image: bytes) -> tuple[int, int]:
         """Write one picture; return its shard and row."""
+        if self._keys:
+            image = self._keys.encrypted(image)
         if self._open and self._bytes + len(image) > self._shard_bytes:
             self._close()
         if self._open is None:
@@ -92,11 +102,11 @@ class ShardWriter:
         self._shards.append(None)
         self._rows = self._bytes = 0
         plain = {"compression": "none", "use_dictionary": False, "write_statistics": False}
-        return index, stream, pq.ParquetWriter(stream, SCHEMA, **plain)
+        return index, stream, pq.ParquetWriter(stream, self._schema, **plain)
 
     def _flush(self) -> None:
         if self._open and self._group:
-            self._open[2].write_table(pa.table({IMAGE: self._group}, schema=SCHEMA))
+            self._open[2].write_table(pa.table([self._group], schema=self._schema))
         self._group, self._group_bytes = [], 0
 
     def _close(self) -> None:
@@ -109,7 +119,8 @@ class ShardWriter:
         os.fsync(stream.fileno())
         stream.close()
         self._open = None
-        self._shards[index] = _shard(self._incoming / _name(index), _name(index), IMAGE)
+        written = _shard(self._incoming / _name(index), _name(index), self._schema.names[0])
+        self._shards[index] = replace(written, encrypted=self._keys is not None)
 
 
 def _name(index: int) -> str:

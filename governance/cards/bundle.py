@@ -1,248 +1,139 @@
 """Bundles: a folder an outsider can verify alone, and that stock diffusers can load.
 
-It holds the model as diffusers saved it, the card, the evidence, proofs that the ledger holds each
-act, the public keys, and `verify.sh`, which needs only openssl and sha256sum.
+It holds the model as diffusers saved it, the card, a bill of materials, the evidence, a proof that
+the ledger holds each act, the public keys, and `verify.sh`, which needs only openssl and sha256sum.
+Every statement is a Sigstore bundle, the model's signature is OpenSSF Model Signing, each proof is
+a C2SP tlog-proof: tools that are not ours read all of it.
 
 Does not see: who the keys belong to. An outsider pins them (`--trust`), or trusts this bundle's.
 """
 
-import base64
 import shutil
-from functools import partial
+from importlib.resources import files as package_files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from governance import merkle
-from governance.canon import Json, canonical, file_sha256, sha256, whole_folder, write_whole
-from governance.cards import render
-from governance.cards.evidence import FINDINGS_FILE, FOLDER, Evidence, collect, policy_file
-from governance.errors import EvidenceMissing, Tampered
-from governance.keys import TRUST_FILE, Role, Trust
-from governance.ledger import Entry, Ledger
-from governance.note import open_note
-from governance.records import as_object, json_object
-from governance.statements import SVR, open_envelope, read_statement, sign, statement
-from governance.verify import (
-    CLEARANCE_FILE,
-    PROVENANCE_FILE,
-    RESULT_FILE,
-    Check,
-    check_run,
-    checked,
-)
-from governance.workspace import Workspace
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from securesystemslib.signer import SSlibKey
+
+from governance.canon import Json, file_sha256, sha256, whole_folder, write_whole
+from governance.cards import acts, render
+from governance.cards.bom import BOM_FILE, bom_statement, render_bom
+from governance.cards.evidence import BESIDE, CHECKPOINT, FOLDER, Evidence
+from governance.cards.model_signature import SIGNATURE_FILE, sign_model
+from governance.errors import Tampered
+from governance.note import COSIGNATURE, SignedNote, VerifierKey, log_vkey, open_note
+from governance.statements import SVR, sign, statement
+from governance.trust import NOTES, TRUST_FILE, Trust, TrustedKey
+from governance.witness import witness_name
+
+if TYPE_CHECKING:
+    from governance.workspace import Workspace
 
 CARD, SUMS, CARD_STATEMENT, SCRIPT = "README.md", "SHA256SUMS", "card.json", "verify.sh"
-PIPELINE, SAMPLES = "pipeline", "samples.png"
-PROOFS, CHECKPOINT = "ledger", "checkpoint.note"
+BOM_STATEMENT = "bom.sigstore.json"
+PIPELINE, SAMPLES, KEYS = "pipeline", "samples.png", "keys"
 EXPORTER = "https://pramana.dev/card/v1"
-UNSUMMED = {SUMS, CARD_STATEMENT}  # one lists the rest, the other signs the list
-SIGNED: dict[str, Role] = {
-    f"{FOLDER}/{CLEARANCE_FILE}": "gate",
-    f"{FOLDER}/{PROVENANCE_FILE}": "trainer",
-    CARD_STATEMENT: "card",
-}
+UNSUMMED = frozenset({SUMS, CARD_STATEMENT})  # one lists the rest, the other signs the list
+NO_MODEL = frozenset(  # what lies beside the model in a bundle
+    {
+        CARD, SUMS, CARD_STATEMENT, SCRIPT, BOM_FILE, BOM_STATEMENT, SAMPLES, SIGNATURE_FILE,
+        TRUST_FILE, FOLDER, acts.PROOFS, KEYS,
+    }
+)  # fmt: skip
 
 
-def make_bundle(workspace: Workspace, run: Path, out: Path) -> Path:
-    """Write the bundle of a finished run into a new folder, whole or not at all.
+def make_bundle(workspace: "Workspace", run: Path, out: Path) -> Path:
+    """Write the bundle of a finished run into a new folder, verified, whole or not at all.
 
     Raises:
         UsageError: the folder is there already and holds something.
-        EvidenceMissing: something the card must show is gone.
+        EvidenceMissing: something the card must show is gone, or a witness is awaited.
         Tampered: something it shows was altered.
     """
+    from governance.cards.collection import collect  # noqa: PLC0415  heavy
+    from governance.cards.verification import verify_bundle  # noqa: PLC0415  it imports this module
+
     evidence = collect(workspace, run)
     with whole_folder(out) as folder:
-        sums = _fill(folder, workspace, run, evidence)
-    workspace.ledger.append("card.exported", {"run": run.name, "sums": sha256(sums)})
+        _fill(folder, workspace, run, evidence)
+        for check in verify_bundle(folder, workspace.keyring.trust()):
+            if check.status:
+                raise Tampered(f"The bundle of run {run.name} would not verify. {check.detail}")
+        sums = file_sha256(folder / SUMS)
+    workspace.ledger.append("card.exported", {"run": run.name, "sums": sums})
     return out
 
 
-def _fill(folder: Path, workspace: Workspace, run: Path, evidence: Evidence) -> bytes:
-    """Write all files of a bundle; return its list of digests."""
-    shutil.copytree(run / PIPELINE, folder, dirs_exist_ok=True)
-    shutil.copyfile(run / SAMPLES, folder / SAMPLES)
-    for name, data in evidence.files.items():
-        write_whole(folder / FOLDER / name, data)
-    trust = workspace.keyring.trust()
-    write_whole(folder / TRUST_FILE, trust.to_bytes())
-    write_whole(folder / CARD, render.render(evidence).encode())
-    for name, data in _ledger_files(workspace.ledger, evidence).items():
-        write_whole(folder / PROOFS / name, data)
-    for role in ("gate", "trainer", "card"):
-        write_whole(folder / f"{role}.pub", trust.of(role)[0].keyval["public"].encode())
-    write_whole(folder / SCRIPT, _script().encode(), mode=0o755)
-    sums = "".join(f"{file_sha256(folder / name)}  {name}\n" for name in _names(folder)).encode()
-    write_whole(folder / SUMS, sums)
+def listing(folder: Path) -> bytes:
+    """Return the list of all files of a bundle that it must list, as sha256sum reads it."""
+    names = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    listed = sorted(name for name in names if name not in UNSUMMED)
+    return "".join(f"{file_sha256(folder / name)}  {name}\n" for name in listed).encode()
+
+
+def signed_listing(sums: bytes) -> bytes:
+    """Return the payload that vouches for the list of files, for the card key to sign."""
     said: dict[str, Json] = {"verifier": {"id": EXPORTER}, "properties": ["PRAMANA_CARD_EXPORTED"]}
-    payload = statement(SVR, subjects={SUMS: sha256(sums)}, predicate=said)
-    write_whole(folder / CARD_STATEMENT, sign(payload, workspace.keyring.signer("card")))
-    return sums
+    return statement(SVR, subjects={SUMS: sha256(sums)}, predicate=said)
 
 
-def verify_bundle(folder: Path, pinned: Trust | None = None) -> list[Check]:
-    """Verify a bundle with nothing but its bytes and the keys; never stops at a fault.
-
-    Args:
-        folder: the bundle.
-        pinned: the keys the verifier trusts; None trusts the keys in the bundle itself, which
-            proves only that the bundle is of one piece.
-    """
-    trust = pinned or Trust.from_bytes(_read(folder / TRUST_FILE))
-    evidence = Evidence.read(folder / FOLDER)
-    checks = (
-        ("files: each is the one listed, none was added", partial(_listed, folder)),
-        ("list: signed by the card key", partial(_signed_list, folder, trust)),
-        ("run: signed by the trainer, cleared by the gate", partial(_run, folder, trust)),
-        ("decision: the one cleared, with its findings and policies", partial(_decision, evidence)),
-        ("ledger: a signed checkpoint holds each act", partial(_proofs, folder, trust, evidence)),
-        ("card: what the evidence says, byte for byte", partial(_card, folder, evidence)),
+def _fill(folder: Path, workspace: "Workspace", run: Path, evidence: Evidence) -> None:
+    """Write all files of a bundle, the list and the signature of it last."""
+    signer, trust = workspace.keyring.signer("card"), evidence.trust()
+    shutil.copytree(run / PIPELINE, folder, dirs_exist_ok=True)
+    for name in sorted(evidence.files.keys() - set(BESIDE)):
+        write_whole(folder / FOLDER / name, evidence.bytes_of(name))
+    for name in sorted(evidence.files.keys() & set(BESIDE)):
+        write_whole(folder / name, evidence.bytes_of(name))
+    write_whole(
+        folder / SIGNATURE_FILE, sign_model(folder, signer, name=run.name, ignored=NO_MODEL)
     )
-    return [checked(what, act) for what, act in checks]
+    shutil.copyfile(run / SAMPLES, folder / SAMPLES)
+    write_whole(folder / CARD, render.render(evidence).encode())
+    write_whole(folder / BOM_FILE, render_bom(evidence))
+    write_whole(folder / BOM_STATEMENT, sign(bom_statement(evidence), signer))
+    note = evidence.bytes_of(CHECKPOINT).decode()
+    size = open_note(note, trust.ever("log")).size
+    for name, data in acts.proofs(workspace.ledger, evidence, size=size).items():
+        write_whole(folder / name, data)
+    for name, text in public_keys(trust, note).items():
+        write_whole(folder / KEYS / name, text.encode())
+    script = package_files("governance.cards").joinpath(SCRIPT).read_bytes()
+    write_whole(folder / SCRIPT, script, mode=0o755)
+    sums = listing(folder)
+    write_whole(folder / SUMS, sums)
+    write_whole(folder / CARD_STATEMENT, sign(signed_listing(sums), signer))
 
 
-def _listed(folder: Path) -> None:
-    lines = _read(folder / SUMS).decode().splitlines()
-    listed = {name: expected for expected, _, name in (line.partition("  ") for line in lines)}
-    odd = sorted(set(_names(folder)) - UNSUMMED ^ set(listed))
-    if odd:
-        raise Tampered(f"The file {render.plain(odd[0])} is listed and absent, or was added.")
-    for name, expected in listed.items():
-        if file_sha256(folder / name) != expected:
-            raise Tampered(f"The file {render.plain(name)} is not the one that was listed.")
+def public_keys(trust: Trust, note: str) -> dict[str, str]:
+    """Return the files of all keys that count, as PEM, and as C2SP vkeys where they sign notes."""
+    found = {}
+    for key in trust.keys:
+        if key.until == 0:  # revoked
+            continue
+        name = f"{key.role}-{key.id[:16]}"
+        found[f"{name}.pub"] = _pem(key.public)
+        if key.role in NOTES:
+            found[f"{name}.vkey"] = f"{_vkey(key, trust.origin, note)}\n"
+    return found
 
 
-def _signed_list(folder: Path, trust: Trust) -> None:
-    payload = open_envelope(_read(folder / CARD_STATEMENT), trust.of("card"))
-    subjects, _ = read_statement(payload, SVR)
-    if subjects.get(SUMS) != sha256(_read(folder / SUMS)):
-        raise Tampered(f"{SUMS} is not the list that was signed.")
+def _pem(key: SSlibKey) -> str:
+    value = str(key.keyval["public"])
+    if key.keytype != "ed25519":
+        return f"{value.strip()}\n"
+    public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(value))
+    return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
-def _run(folder: Path, trust: Trust) -> None:
-    def locate(name: str) -> Path:
-        if name.startswith(f"{PIPELINE}/"):
-            return folder / name.removeprefix(f"{PIPELINE}/")
-        return folder / name if name == SAMPLES else folder / FOLDER / name
-
-    check_run(locate, trust, sha256(_read(folder / FOLDER / RESULT_FILE)))
-
-
-def _decision(evidence: Evidence) -> None:
-    decision, clearance = evidence.decision(), evidence.clearance()
-    if decision.id != clearance.decision or decision.cleared_root != clearance.cleared_root:
-        raise Tampered("The decision in the bundle is not the one the clearance names.")
-    if evidence.digest(FINDINGS_FILE) != decision.findings:
-        raise Tampered("The findings in the bundle are not those the decision names.")
-    for policy in decision.policies:
-        if evidence.digest(policy_file(policy)) != policy.sha256:
-            raise Tampered(f"The policy {policy.id} in the bundle is not the one that judged.")
-
-
-def _acts(evidence: Evidence) -> dict[str, dict[str, str]]:
-    """Return which acts the ledger must hold, by kind, with what each must say."""
-    clearance = evidence.clearance()
-    return {
-        "decided": {"decision": clearance.decision},
-        "cleared": {"clearance": clearance.id},
-        "clearance.spent": {"clearance": clearance.id},
-        "run.finished": {"result": evidence.digest(RESULT_FILE)},
-    }
-
-
-def _ledger_files(ledger: Ledger, evidence: Evidence) -> dict[str, bytes]:
-    """Return the checkpoint and, for each act, its leaf with an inclusion proof."""
-    note = ledger.note()
-    checkpoint = open_note(note, ledger.keys)
-    leaves = ledger.leaves()[: checkpoint.size]
-    hashes = [merkle.leaf_hash(leaf) for leaf in leaves]
-    files = {CHECKPOINT: note.encode()}
-    for kind, said in _acts(evidence).items():
-        number = _number_of(ledger.entries(kind), said)
-        proof = merkle.inclusion_proof(hashes, number)
-        files[f"{kind}.json"] = canonical(
-            {
-                "leaf": base64.b64encode(leaves[number]).decode(),
-                "number": number,
-                "proof": [step.hex() for step in proof],
-            }
-        )
-    return files
-
-
-def _number_of(entries: list[Entry], said: dict[str, str]) -> int:
-    for entry in entries:
-        if said.items() <= entry.body.items():
-            return entry.number
-    raise EvidenceMissing(f"The ledger holds no act on {sorted(said)} of this run; verify it.")
-
-
-def _proofs(folder: Path, trust: Trust, evidence: Evidence) -> None:
-    note = _read(folder / PROOFS / CHECKPOINT).decode()
-    checkpoint = open_note(note, trust.of("log"))
-    for kind, said in _acts(evidence).items():
-        act = json_object(_read(folder / PROOFS / f"{kind}.json"), "a proof")
-        try:
-            leaf = base64.b64decode(act["leaf"], validate=True)
-            number, proof = int(act["number"]), [bytes.fromhex(step) for step in act["proof"]]
-        except (KeyError, TypeError, ValueError):
-            raise Tampered(f"The proof of {kind} does not read: leaf, number, proof.") from None
-        merkle.check_inclusion(
-            merkle.leaf_hash(leaf),
-            index=number,
-            size=checkpoint.size,
-            proof=proof,
-            expected_root=checkpoint.root,
-        )
-        entry = json_object(leaf, "a ledger entry")
-        if entry.get("kind") != kind or not said.items() <= as_object(entry["body"], kind).items():
-            raise Tampered(f"The ledger entry shown for {kind} speaks of something else.")
-
-
-def _card(folder: Path, evidence: Evidence) -> None:
-    if _read(folder / CARD) != render.render(evidence).encode():
-        raise Tampered(f"{CARD} does not say what the evidence says; export the card again.")
-
-
-def _script() -> str:
-    """Return a shell script that verifies lists and signatures with openssl and sha256sum alone.
-
-    A DSSE signature is over the pre-authentication encoding (DSSE protocol v1.0.2), which the
-    script builds from the envelope's own payload.
-    """
-    verify = "\n".join(f'dsse "{name}" "{role}.pub"' for name, role in SIGNED.items())
-    return f"""#!/bin/sh
-# Verifies this bundle with openssl and sha256sum; nothing of ours is needed. Compare the three
-# public keys with those you were given by another way.
-set -eu
-cd "$(dirname "$0")"
-scratch=$(mktemp -d); trap 'rm -rf "$scratch"' EXIT
-
-field() {{ sed -n 's/.*"'"$2"'":"\\([^"]*\\)".*/\\1/p' "$1"; }}
-
-dsse() {{
-  field "$1" payload | openssl base64 -d -A >"$scratch/payload"
-  field "$1" sig | openssl base64 -d -A >"$scratch/sig"
-  kind=$(field "$1" payloadType)
-  printf 'DSSEv1 %d %s %d ' "${{#kind}}" "$kind" "$(wc -c <"$scratch/payload")" >"$scratch/pae"
-  cat "$scratch/payload" >>"$scratch/pae"
-  printf '%s: ' "$1"
-  openssl dgst -sha256 -verify "$2" -signature "$scratch/sig" "$scratch/pae"
-}}
-
-sha256sum --quiet -c {SUMS}
-echo "{SUMS}: every file is the one listed"
-{verify}
-grep -q "$(sha256sum {SUMS} | cut -d' ' -f1)" "$scratch/payload"
-echo "{CARD_STATEMENT}: signs this list"
-"""
-
-
-def _names(folder: Path) -> list[str]:
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-
-
-def _read(path: Path) -> bytes:
-    if not path.is_file():
-        raise EvidenceMissing(f"The bundle has no {path.name}; ask for the whole bundle.")
-    return path.read_bytes()
+def _vkey(key: TrustedKey, origin: str, note: str) -> str:
+    """Return a vkey under the name that the key signed this note with; a name is part of it."""
+    if key.role == "log":
+        return log_vkey(origin, key.public)
+    for line in SignedNote.parse(note).lines:
+        vkey = VerifierKey(name=line.name, kind=COSIGNATURE, key=key.public).text()
+        if vkey.split("+")[1] == line.hint.hex():
+            return vkey
+    return VerifierKey(name=witness_name(key.public), kind=COSIGNATURE, key=key.public).text()

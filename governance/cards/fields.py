@@ -6,19 +6,22 @@ evidence here and prints as not evidenced until somebody declares it.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from governance.cards.evidence import (
+    CHECKPOINT,
+    CONFIG_FILE,
     DECISION_FILE,
     DECLARED_FILE,
+    EVALUATION_FILE,
     FINDINGS_FILE,
     Evidence,
 )
 from governance.records import Finding
+from governance.trust import TRUST_FILE
 from governance.verify import CLEARANCE_FILE, RESULT_FILE
-
-EVALUATION_FILE = "evaluation.json"
-CONFIG_FILE = "config.json"
+from governance.witness import check_checkpoint, check_cosigned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,7 @@ def fields(evidence: Evidence) -> list[Field]:
         *_findings(evidence),
         *_training(evidence),
         *_evaluation(evidence),
+        *_ledger(evidence),
     ]
 
 
@@ -75,7 +79,7 @@ def _data(evidence: Evidence) -> Iterator[Field]:
         ("Policies", ", ".join(f"{p.id} {p.version}" for p in decision.policies)),
         ("Judged by the rules of", decision.as_of),
         ("Verdict", decision.verdict),
-        ("Waivers", ", ".join(decision.waivers) or "none"),
+        ("Waivers", _count(len(decision.waivers))),
     ):
         yield Field(section=section, name=name, value=value, evidence=DECISION_FILE)
     yield Field(
@@ -123,6 +127,23 @@ def _evaluation(evidence: Evidence) -> Iterator[Field]:
         yield Field(section="Evaluation", name=name, value=value, evidence=EVALUATION_FILE)
 
 
+def _ledger(evidence: Evidence) -> Iterator[Field]:
+    """Yield which checkpoint the card stands on and who saw it: the only time an outsider has."""
+    section, trust, note = "Ledger", evidence.trust(), evidence.bytes_of(CHECKPOINT)
+    checkpoint = check_checkpoint(note, trust)
+    cosigned = check_cosigned(note, trust, at_least=0)
+    for name, value, source in (
+        ("Origin", checkpoint.origin, CHECKPOINT),
+        ("Acts under the checkpoint", _count(checkpoint.size), CHECKPOINT),
+        ("Root of the checkpoint", checkpoint.root.hex(), CHECKPOINT),
+        ("Profile", f"{trust.profile}: {trust.witnesses} witnesses needed", TRUST_FILE),
+        *((f"Seen by witness {person}", _utc(at), CHECKPOINT) for person, at in cosigned),
+    ):
+        yield Field(section=section, name=name, value=value, evidence=source)
+    if not cosigned:
+        yield Field(section=section, name="Seen by a witness", value=None, evidence=CHECKPOINT)
+
+
 def measured(finding: Finding) -> str:
     """Return a finding's value with its interval, as people read it."""
     if finding.low is None or finding.high is None:
@@ -155,6 +176,10 @@ def _number(value: object) -> str | None:
 
 def _count(value: object) -> str | None:
     return f"{value:,}" if isinstance(value, int) else None
+
+
+def _utc(posix: int) -> str:
+    return datetime.fromtimestamp(posix, UTC).isoformat()
 
 
 def _with_unit(value: object, unit: str) -> str | None:

@@ -7,12 +7,17 @@ Markdown and HTML signs are written as entities.
 import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from governance.canon import printable
-from governance.cards.evidence import Evidence, collect
+from governance.cards.evidence import CHECKPOINT, Evidence
 from governance.cards.fields import Field, fields
+from governance.cards.waiver_files import said_of_waivers
 from governance.records import RuleResult
-from governance.workspace import Workspace
+from governance.witness import check_checkpoint
+
+if TYPE_CHECKING:
+    from governance.workspace import Workspace
 
 NOT_EVIDENCED = "**not evidenced**"
 LONGEST = 200  # characters of a text that came from outside
@@ -20,8 +25,10 @@ SIGNS = str.maketrans({sign: f"&#{ord(sign)};" for sign in "&<>|`*_[]{}!\\#~@"})
 LINKS = {"://": "&#58;//", "www.": "www&#46;"}  # what Markdown readers make links of by themselves
 
 
-def card_text(workspace: Workspace, run: str) -> str:
+def card_text(workspace: "Workspace", run: str) -> str:
     """Return the card of a finished run. Raises EvidenceMissing, Tampered, UsageError."""
+    from governance.cards.collection import collect  # noqa: PLC0415  heavy
+
     return render(collect(workspace, workspace.run_folder(run)))
 
 
@@ -44,6 +51,8 @@ def render(evidence: Evidence) -> str:
         *_use(evidence),
         *_sections(rows),
         *_rules(decision.rules),
+        *_waivers(evidence),
+        *_withdrawals(evidence),
         *_verification(evidence),
     ]
     return "\n".join(lines) + "\n"
@@ -63,6 +72,7 @@ def _metadata(evidence: Evidence) -> str:
     from huggingface_hub import ModelCardData  # noqa: PLC0415  heavy
 
     decision, clearance = evidence.decision(), evidence.clearance()
+    checkpoint = check_checkpoint(evidence.bytes_of(CHECKPOINT), evidence.trust())
     data = ModelCardData(
         library_name="diffusers",
         pipeline_tag="text-to-image",
@@ -75,6 +85,9 @@ def _metadata(evidence: Evidence) -> str:
             "cleared_root": decision.cleared_root,
             "policies": [f"{p.id}@{p.version}" for p in decision.policies],
             "as_of": decision.as_of,
+            "ledger": checkpoint.origin,
+            "ledger_size": checkpoint.size,
+            "ledger_root": checkpoint.root.hex(),
         },
     )
     return f"---\n{data.to_yaml()}\n---\n"
@@ -115,9 +128,54 @@ def _rules(rules: Sequence[RuleResult]) -> Iterator[str]:
     yield from ("## Rules", "", "| rule | status | violations | remedy | cites | in force from |")
     yield "|---|---|---|---|---|---|"
     for rule in rules:
-        cells = (rule.status, f"{rule.violations:,}", rule.remedy, rule.cite)
+        waived = f" and {rule.waived:,} waived" if rule.waived else ""
+        cells = (rule.status, f"{rule.violations:,}{waived}", rule.remedy, rule.cite)
         joined = " | ".join(plain(cell) for cell in cells)
         yield f"| {plain(rule.id)} | {joined} | {rule.in_force_from or 'now'} |"
+    yield ""
+
+
+def _waivers(evidence: Evidence) -> Iterator[str]:
+    """Print what was set aside: by whom, why, what is done instead, and until when."""
+    said = said_of_waivers(evidence)
+    if not said:
+        return
+    yield from (
+        "## Waivers",
+        "",
+        "In force when the decision was made; asked for by one person, approved by others.",
+        "",
+        "| waiver | rule | samples | approved by | why | instead | until |",
+        "|---|---|---|---|---|---|---|",
+    )
+    for row in said:
+        roles = ", ".join(map(str, row["roles"]))
+        rule = f"{row['rule']} of {row['policy']}"
+        told = (rule, str(row["count"]), roles, row["reason"], row["measure"], row["ends_at"])
+        yield f"| `{plain(row['id'][:12])}` | {' | '.join(plain(str(cell)) for cell in told)} |"
+    yield ""
+
+
+def _withdrawals(evidence: Evidence) -> Iterator[str]:
+    """Print which of the samples it learnt from were taken back since."""
+    withdrawn = evidence.withdrawals()
+    if not withdrawn:
+        return
+    yield from (
+        "## Withdrawn since",
+        "",
+        (
+            "**This model was cleared to learn from samples that were withdrawn afterwards.** "
+            "Whether trained weights must then change is unsettled in law; each row names the "
+            "task that was opened."
+        ),
+        "",
+        "| when | samples | task | record |",
+        "|---|---|---|---|",
+    )
+    for row in withdrawn:
+        cells = (row["at"], row["samples"], row["task"], row["record"])
+        yield f"| {' | '.join(plain(str(cell)) for cell in cells)} |"
     yield ""
 
 
@@ -125,13 +183,27 @@ def _verification(evidence: Evidence) -> Iterator[str]:
     yield from (
         "## Verify this card",
         "",
+        (
+            "Compare the root key in `keys/`, or all of `trust.json`, with what you were given by "
+            "another way. What was withdrawn, revoked or waived after this checkpoint is in the "
+            "ledger, and not here."
+        ),
+        "",
         "```",
-        "sh verify.sh                # openssl and sha256sum, none of our code",
-        "pramana verify .            # everything, with proofs against the ledger's checkpoint",
+        "sh verify.sh                  # openssl, sha256sum and base64, none of our code: read it",
+        "pramana verify . --trust T    # all of it; T is a trust.json that you hold already",
+        "model_signing verify key . --signature model.sig --public_key keys/card-*.pub",
         "```",
+        "",
+        (
+            "Every `*.sigstore.json`, `card.json`, and the clearance and provenance are Sigstore "
+            "bundles (v0.3, DSSE, in-toto) under a managed key, for clients that take one. "
+            "`ledger/*.tlog-proof` are C2SP tlog-proofs of the `.leaf` beside each, under the "
+            "vkeys in `keys/`. `bom.cdx.json` is a CycloneDX 1.6 bill of materials."
+        ),
         "",
         "| evidence | SHA-256 |",
         "|---|---|",
     )
     for name in sorted(evidence.files):
-        yield f"| `{name}` | `{evidence.digest(name)}` |"
+        yield f"| `{evidence.path(name)}` | `{evidence.digest(name)}` |"

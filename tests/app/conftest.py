@@ -12,9 +12,21 @@ import pyarrow as pa
 import pytest
 from PIL import Image, ImageDraw
 
+from governance import merkle
+from governance.attest import audited, decided
 from governance.canon import canonical, digest, file_sha256, sha256, write_whole
+from governance.cards.bundle import (
+    CARD_STATEMENT,
+    SUMS,
+    listing,
+    make_bundle,
+    signed_listing,
+)
 from governance.clearance import Terms, issue, read_clearance
+from governance.keys import Keyring
 from governance.ledger import Ledger
+from governance.note import Checkpoint, sign_note
+from governance.proofs import ProofFile
 from governance.records import Decision, Finding, PolicyUsed, RuleResult, findings_bytes
 from governance.snapshot import MANIFEST, samples_root, seal, write_table
 from governance.statements import PROVENANCE, payload_of, sign, statement
@@ -24,6 +36,12 @@ from training.record import Result
 SAMPLES, STEPS = 480, 640
 RUN = "run-2026-11-23-micro"
 BEGIN = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
+AUDITS = ("licence", "nsfw", "duplicates", "bias", "locality", "quality")
+MODEL = {  # a pipeline, as far as a bundle looks into it
+    "pipeline/model_index.json": b'{"_class_name":"PRXPixelPipeline"}',
+    "pipeline/transformer/config.json": b"{}",
+    "pipeline/transformer/diffusion_pytorch_model.safetensors": bytes(4096),
+}
 EXCLUDED = pa.schema([(c, pa.string()) for c in ("id", "policy", "rule", "remedy", "why")])
 DROPS = {  # rule: policy, remedy, every n-th sample, why
     "COM-LICENCE-FORBIDDEN": ("commercial", "exclude", 9, "a non-commercial licence forbids this"),
@@ -59,7 +77,67 @@ def copy(workspace: Workspace, tmp_path: Path) -> Workspace:
     return Workspace(tmp_path / "copy")
 
 
-def _build(folder: Path, *, hostile: str = "=1+1") -> Workspace:
+@pytest.fixture(scope="session")
+def exported(build: Build, tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Path]:
+    """A workspace and the bundle of its run. Do not alter either."""
+    made = build(tmp_path_factory.mktemp("exported"))
+    return made, make_bundle(made, made.runs / RUN, made.folder / "card")
+
+
+@pytest.fixture
+def bundle(exported: tuple[Workspace, Path], tmp_path: Path) -> Path:
+    """A bundle that a test may alter; beside it lie the keys it was made with."""
+    shutil.copytree(exported[0].keyring.folder, tmp_path / "keys")
+    return Path(shutil.copytree(exported[1], tmp_path / "bundle"))
+
+
+@pytest.fixture
+def insider(tmp_path: Path) -> Callable[[Path], None]:
+    """List and sign an altered bundle anew, as an insider does who holds the card key."""
+    signer = Keyring(tmp_path / "keys").signer
+
+    def sign_anew(bundle: Path) -> None:
+        write_whole(bundle / SUMS, listing(bundle))
+        signed = sign(signed_listing((bundle / SUMS).read_bytes()), signer("card"))
+        write_whole(bundle / CARD_STATEMENT, signed)
+
+    return sign_anew
+
+
+@pytest.fixture
+def forge_log() -> Callable[..., None]:
+    """Write another log into a bundle, with the log's own key, as whoever holds that can."""
+    return _forge_log
+
+
+def _forge_log(bundle: Path, *, origin: str = "", number: int = 5) -> None:
+    """Under another name, or with act 5 misnumbered."""
+    folder = bundle / "ledger"
+    said = Checkpoint.parse((folder / "checkpoint").read_text().partition("\n\n")[0] + "\n")
+    leaves = [b"whatever"] * said.size
+    for leaf in folder.glob("*.leaf"):
+        proof = ProofFile.parse(leaf.with_suffix(".tlog-proof").read_bytes())
+        data = leaf.read_bytes().replace(b'"number":5}', b'"number":%d}' % number)
+        leaf.write_bytes(data)
+        leaves[proof.index] = data
+    tree = merkle.Tree.of(leaves)
+    root = merkle.root_of(tree.node, said.size)
+    made = Checkpoint(origin=origin or said.origin, size=said.size, root=root)
+    note = sign_note(made, Keyring(bundle.parent / "keys").signer("log"))
+    (folder / "checkpoint").write_text(note)
+    for path in folder.glob("*.tlog-proof"):
+        index = ProofFile.parse(path.read_bytes()).index
+        steps = merkle.inclusion_proof(tree.node, index, said.size)
+        path.write_text(ProofFile(index=index, path=tuple(steps), note=note).text())
+
+
+def _as_it_is(_workspace: Workspace, _ledger: Ledger, decision: Decision) -> Decision:
+    return decision
+
+
+def _build(
+    folder: Path, *, hostile: str = "=1+1", amend: Callable[..., Decision] = _as_it_is
+) -> Workspace:
     workspace = Workspace.at(folder)
     ledger = replace(workspace.ledger, now=_Clock())
     write_whole(folder / "pramana.toml", b'operator = "Asha Research"\ncountry = "IN"\n')
@@ -72,7 +150,8 @@ def _build(folder: Path, *, hostile: str = "=1+1") -> Workspace:
     blocked = _decide(
         workspace, ledger, _decision(manifest, hostile, blocked=True), manifest, hostile
     )
-    passing = _decide(workspace, ledger, _decision(manifest, hostile), manifest, hostile)
+    made = amend(workspace, ledger, _decision(manifest, hostile))
+    passing = _decide(workspace, ledger, made, manifest, hostile)
     assert blocked.id != passing.id
     _run(workspace, ledger, passing)
     return workspace
@@ -222,7 +301,14 @@ def _decide(
     write_table(folder / "cleared.parquet", _cleared(manifest))
     write_table(folder / "excluded.parquet", pa.Table.from_pylist(_taken(manifest), EXCLUDED))
     excluded = file_sha256(folder / "excluded.parquet")
-    body = {"decision": decision.id, "verdict": decision.verdict, "excluded_sha256": excluded}
+    signer, at = workspace.keyring.signer, BEGIN.isoformat()
+    body = {
+        "decision": decision.id,
+        "verdict": decision.verdict,
+        "excluded_sha256": excluded,
+        "audit_statement": workspace.store(sign(audited(decision, AUDITS), signer("auditor"))),
+        "decision_statement": workspace.store(sign(decided(decision, at=at), signer("gate"))),
+    }
     ledger.append("decided", body)
     return decision
 
@@ -232,14 +318,15 @@ def _run(workspace: Workspace, ledger: Ledger, decision: Decision) -> None:
     terms = Terms(run_config=digest("config"), budget_s=120.0, host="cpu-2")
     envelope = issue(decision, terms=terms, signer=keyring.signer("gate"), now=BEGIN)
     clearance = read_clearance(payload_of(envelope))
-    ledger.append("cleared", {"clearance": clearance.id, "decision": decision.id})
+    kept = workspace.store(envelope)
+    ledger.append("cleared", {"clearance": clearance.id, "decision": decision.id, "envelope": kept})
     ledger.spend(clearance.id, RUN)
     ledger.append("run.started", {"run": RUN, "clearance": clearance.id})
     files = _run_files(envelope)
     for name, data in files.items():
         write_whole(folder / name, data)
     ledger.append("run.checkpoint", {"run": RUN, "step": STEPS, "receipt": digest("receipt")})
-    subjects = {name: sha256(data) for name, data in files.items()}
+    subjects = {name: sha256(data) for name, data in files.items() if name != "run.json"}
     payload = statement(PROVENANCE, subjects=subjects, predicate={"run": RUN})
     write_whole(folder / "provenance.json", sign(payload, keyring.signer("trainer")))
     ledger.append("run.finished", {"run": RUN, "result": sha256(files["result.json"])})
@@ -270,6 +357,7 @@ def _run_files(envelope: bytes) -> Mapping[str, bytes]:
         "result.json": canonical(result.to_json()),
         "evaluation.json": canonical(scores),
         "samples.png": _grid(),
+        **MODEL,
     }
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,9 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from app import cli, planted
+from governance import attest
 from governance.clearance import Terms, issue, read_clearance
 from governance.keys import Keyring
-from governance.statements import payload_of
+from governance.statements import payload_of, sign
 from governance.workspace import Workspace
 from training.config import load_preset
 from training.start import host_class
@@ -152,10 +154,19 @@ def _edit_policy(place: Path) -> None:
 
 def _edit_ledger(place: Path) -> None:
     with sqlite3.connect(place / ".pramana" / "ledger.db") as database:
-        database.execute("DROP TRIGGER entries_no_update")
+        name = "entries_no_update"
+        made = database.execute("SELECT sql FROM sqlite_master WHERE name = ?", [name]).fetchone()
+        database.execute(f"DROP TRIGGER {name}")
         database.execute(
             "UPDATE entries SET leaf = CAST(replace(leaf, '\"pass\"', '\"pas5\"') AS BLOB)"
         )
+        database.execute(*made)  # so that nothing but the entry differs
+    database.close()
+
+
+def _drop_trigger(place: Path) -> None:
+    with sqlite3.connect(place / ".pramana" / "ledger.db") as database:
+        database.execute("DROP TRIGGER spent_no_delete")
     database.close()
 
 
@@ -171,12 +182,32 @@ def _add_a_cleared_sample(place: Path) -> None:
     pq.write_table(table.set_column(caption, "caption", [["other"] * table.num_rows]), path)
 
 
+def _another_signed_the_decision(place: Path) -> None:
+    workspace = Workspace(place)
+    (*_, told) = workspace.ledger.entries("decided")
+    payload = attest.decided(workspace.latest_decision(), at="2026-11-23T09:00:00+00:00")
+    forged = workspace.store(sign(payload, workspace.keyring.signer("trainer")))
+    workspace.ledger.append("decided", {**told.body, "decision_statement": forged})
+
+
+def _the_auditor_signed_other_findings(place: Path) -> None:
+    workspace = Workspace(place)
+    (*_, told) = workspace.ledger.entries("decided")
+    other = replace(workspace.latest_decision(), findings="0" * 64)
+    signer = workspace.keyring.signer("auditor")
+    forged = workspace.store(sign(attest.audited(other, ["licence"]), signer))
+    workspace.ledger.append("decided", {**told.body, "audit_statement": forged})
+
+
 ATTACKS = {
     "a flipped byte in a shard": (_flip_shard, 4, "not the file that was sealed"),
     "an edited measures row": (_edit_measures, 4, "evidence (3)"),
     "a removed measures row": (_remove_measures_row, 4, "evidence (3)"),
     "a policy edited after the decision": (_edit_policy, 3, "edited after the decision"),
     "an edited ledger row": (_edit_ledger, 4, "Ledger entry"),
+    "a ledger without its triggers": (_drop_trigger, 4, "append-only, is gone"),
+    "a decision that the trainer signed": (_another_signed_the_decision, 3, "evidence (7)"),
+    "other findings than audited": (_the_auditor_signed_other_findings, 4, "evidence (7)"),
     "an edited decision": (_edit_decision, 4, "was altered"),
     "an edited cleared caption": (_add_a_cleared_sample, 4, "cleared samples"),
 }

@@ -13,16 +13,15 @@ from pathlib import Path
 import pytest
 
 from app import planted
-from governance.canon import canonical, file_sha256, sha256
-from governance.cards.bundle import CARD_STATEMENT, SUMS, verify_bundle
-from governance.keys import Keyring, Trust
-from governance.statements import PROVENANCE, SVR, payload_of, read_statement, sign, statement
+from governance.cards.bundle import CARD_STATEMENT, SUMS, listing, signed_listing
+from governance.cards.verification import verify_bundle
+from governance.keys import Keyring
+from governance.statements import PROVENANCE, payload_of, read_statement, sign
 from governance.workspace import Workspace
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("main-path")]
 PRAMANA = [sys.executable, "-P", "-m", "app"]
 BUDGET_S = 40.0
-POLICIES = "evidence/policies"
 
 
 def _pramana(*arguments: object, status: int = 0) -> str:
@@ -95,26 +94,19 @@ def test_a_bundle_verifies_alone_with_ours_and_with_openssl(bundle: Path, tmp_pa
     assert "✕" not in _pramana("verify", alone, "--trust", trust)
     command = ["/bin/sh", str(alone / "verify.sh")]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stdout.count("Verified OK")) == (0, 3), ended.stderr
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "model: each file is signed for by the trainer too" in ended.stdout
 
 
 def test_the_same_evidence_gives_the_same_card(bundle: Path, trained: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
     _pramana("--workspace", trained, "card", _run(trained).name, "--out", again)
-    assert (again / "README.md").read_bytes() == (bundle / "README.md").read_bytes()
+    for name in ("README.md", "bom.cdx.json"):
+        assert (again / name).read_bytes() == (bundle / name).read_bytes()
 
 
 def test_the_workspace_verifies_after_all_of_it(bundle: Path, trained: Path) -> None:
     assert "✕" not in _pramana("verify", trained)
-
-
-def _edit(name: str, old: bytes, new: bytes) -> Callable[[Path], None]:
-    def act(folder: Path) -> None:
-        data = (folder / name).read_bytes()
-        assert old in data
-        (folder / name).write_bytes(data.replace(old, new, 1))
-
-    return act
 
 
 def _flip_weights(folder: Path) -> None:
@@ -124,78 +116,35 @@ def _flip_weights(folder: Path) -> None:
     path.write_bytes(data)
 
 
-def _other_findings(folder: Path) -> None:
-    path = folder / "evidence" / "findings.json"
-    findings = json.loads(path.read_bytes())
-    findings[0]["value"] = 0.12345
-    path.write_bytes(canonical(findings))
-
-
-def _signed_by_the_card_key(folder: Path) -> None:
-    path = folder / "evidence" / "clearance.json"
-    signer = Keyring(folder.parent / "keys").signer("card")
-    path.write_bytes(sign(payload_of(path.read_bytes()), signer))
-
-
-ATTACKS = {  # what an insider does who can list and sign the bundle anew; which checks notice
-    "weights": (_flip_weights, {"run"}),
-    "card": (_edit("README.md", b"proof", b"prof!"), {"card"}),
-    "findings": (_other_findings, {"decision", "card"}),
-    "policy": (_edit(f"{POLICIES}/commercial.yaml", b"exclude", b"record "), {"decision", "card"}),
-    "another key's clearance": (_signed_by_the_card_key, {"run", "card"}),
-    "proof": (_edit("ledger/decided.json", b'"number":', b'"number":1'), {"ledger"}),
-    "checkpoint": (_edit("ledger/checkpoint.note", b"pramana.local", b"pramama.local"), {"ledger"}),
-    "result": (_edit("evidence/result.json", b'"steps":', b'"steps":9'), {"run", "ledger", "card"}),
-}  # fmt: skip
-
-
-def _attacked(bundle: Path, tmp_path: Path, attack: Callable[[Path], None]) -> Path:
-    folder = Path(shutil.copytree(bundle, tmp_path / "bundle"))
-    shutil.copytree(bundle.parent / ".pramana" / "keys", tmp_path / "keys")
-    attack(folder)
-    return folder
-
-
-def _failed(folder: Path) -> set[str]:
-    trust = Trust.from_bytes((folder.parent / "keys" / "trust.json").read_bytes())
-    return {c.what.partition(":")[0] for c in verify_bundle(folder, trust) if c.status}
-
-
-@pytest.mark.parametrize(("attack", "noticed"), ATTACKS.values(), ids=ATTACKS.keys())
-def test_each_check_of_a_bundle_notices_what_it_is_for(
-    bundle: Path, tmp_path: Path, attack: Callable[[Path], None], noticed: set[str]
-) -> None:
-    folder = _attacked(bundle, tmp_path, attack)
-    assert _failed(folder) >= {"files"}
-    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-    listed = [name for name in names if name not in {SUMS, CARD_STATEMENT}]
-    sums = "".join(f"{file_sha256(folder / name)}  {name}\n" for name in listed).encode()
-    (folder / SUMS).write_bytes(sums)
-    assert "list" in _failed(folder)
-    payload = statement(SVR, subjects={SUMS: sha256(sums)}, predicate={})
-    signer = Keyring(tmp_path / "keys").signer("card")
-    (folder / CARD_STATEMENT).write_bytes(sign(payload, signer))
-    assert _failed(folder) == noticed
+def _more_steps(folder: Path) -> None:
+    path = folder / "evidence" / "result.json"
+    path.write_bytes(path.read_bytes().replace(b'"steps":', b'"steps":9'))
 
 
 @pytest.mark.parametrize(
-    "attack",
-    [
-        lambda folder: (folder / "extra.txt").write_text("added"),
-        lambda folder: (folder / "samples.png").unlink(),
-    ],
-    ids=["a file added", "a file removed"],
+    ("attack", "noticed"),
+    [(_flip_weights, {"run", "model"}), (_more_steps, {"run", "ledger", "bom", "card"})],
+    ids=["weights", "result"],
 )
-def test_a_bundle_with_other_files_does_not_verify(
-    bundle: Path, tmp_path: Path, attack: Callable[[Path], None]
+def test_a_real_bundle_that_an_insider_signs_anew_does_not_verify(
+    bundle: Path, tmp_path: Path, attack: Callable[[Path], None], noticed: set[str]
 ) -> None:
-    assert "files" in _failed(_attacked(bundle, tmp_path, attack))
+    """The rows of all checks are in test_bundle.py; these two are on a model that was trained."""
+    folder = Path(shutil.copytree(bundle, tmp_path / "bundle"))
+    attack(folder)
+    (folder / SUMS).write_bytes(listing(folder))
+    signed = signed_listing((folder / SUMS).read_bytes())
+    keyring = Keyring(bundle.parent / ".pramana" / "keys")
+    (folder / CARD_STATEMENT).write_bytes(sign(signed, keyring.signer("card")))
+    checks = verify_bundle(folder, keyring.trust())
+    assert {c.what.partition(":")[0] for c in checks if c.status} == noticed
 
 
-def test_a_stranger_cannot_make_a_bundle_for_pinned_keys(bundle: Path, tmp_path: Path) -> None:
-    stranger = Keyring(tmp_path / "stranger").trust()
-    failed = {c.what.partition(":")[0] for c in verify_bundle(bundle, stranger) if c.status}
-    assert failed == {"list", "run", "ledger"}
+def test_the_bill_of_materials_of_a_real_run_is_strict_cyclonedx(bundle: Path) -> None:
+    validation = pytest.importorskip("cyclonedx.validation.json", reason="see .ci/run")
+    schema = pytest.importorskip("cyclonedx.schema", reason="see .ci/run")
+    strict = validation.JsonStrictValidator(schema.SchemaVersion.V1_6)
+    assert strict.validate_str((bundle / "bom.cdx.json").read_text()) is None
 
 
 def test_provenance_names_the_cleared_samples(bundle: Path) -> None:

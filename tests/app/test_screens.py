@@ -113,11 +113,14 @@ def test_a_workspace_where_nothing_was_trained_names_the_next_command(show, tmp_
 
 @pytest.mark.parametrize("screen", SCREENS)
 def test_an_edited_ledger_shows_nothing_but_that(show, copy, screen):
-    with sqlite3.connect(copy.ledger.path) as connection:
-        connection.execute("DROP TRIGGER entries_no_update")
+    with sqlite3.connect(copy.state / "ledger.db") as connection:
+        name = "entries_no_update"
+        (made,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = ?", [name])
+        connection.execute(f"DROP TRIGGER {name}")
         connection.execute(
             "UPDATE entries SET leaf = CAST(replace(CAST(leaf AS TEXT), 'block', 'pass') AS BLOB)"
         )
+        connection.execute(*made)
     connection.close()
     at = show(copy.folder, screen)
     assert at.error[0].value == "Something here was altered after it was recorded."

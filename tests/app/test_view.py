@@ -100,7 +100,8 @@ def test_the_trail_runs_backwards_and_shortens_digests(workspace):
     assert rows[-1].kind == "sealed"
     snapshot = workspace.latest_decision().snapshot
     assert rows[-1].what == f"samples 480  ·  snapshot {snapshot[:12]}"
-    assert rows[-4].what.startswith("verdict block  ·  decision ")
+    assert rows[-4].what.startswith("verdict block  ·  ")
+    assert f"·  decision {workspace.ledger.entry(3).body['decision'][:12]}  ·" in rows[-4].what
     assert rows[-1].at == "2026-11-23 09:30:17"
 
 
@@ -123,7 +124,7 @@ def test_every_act_has_a_proof_that_a_stranger_can_check(workspace):
 
 
 def test_an_act_that_is_not_there_has_no_proof(workspace):
-    with pytest.raises(IndexError, match="no leaf 999"):
+    with pytest.raises(EvidenceMissing, match="no entry 999"):
         view.proof(workspace.ledger, 999)
 
 

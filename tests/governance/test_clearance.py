@@ -2,7 +2,10 @@
 
 import base64
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,13 +13,35 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA256
 from securesystemslib.dsse import Envelope
-from securesystemslib.signer import CryptoSigner, Signature
+from securesystemslib.signer import CryptoSigner
 
-from governance.clearance import GRACE_S, SUBJECT, Clearance, Terms, admit, issue
-from governance.errors import Refused, Tampered
-from governance.keys import Keyring, Trust
+from governance import tables
+from governance.attest import CLEARED
+from governance.canon import sha256
+from governance.clearance import (
+    GRACE_S,
+    ISSUED,
+    REVOKED,
+    Clearance,
+    Logged,
+    Terms,
+    admit,
+    check_standing,
+    find_logged,
+    issue,
+    read_clearance,
+    revoke,
+    revoked_in,
+)
+from governance.database import file_url
+from governance.errors import Refused, Tampered, UsageError
+from governance.keys import Keyring, make_key, signer_at
+from governance.ledger import Ledger
+from governance.proofs import write_proof
 from governance.records import Decision, PolicyUsed, RuleResult
-from governance.statements import SVR, open_envelope, sign, statement
+from governance.statements import SVR, payload_of, sign, signed_by, statement
+from governance.trust import Trust, TrustedKey
+from governance.witness import cosign
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 TERMS = Terms(run_config="c" * 64, budget_s=60.0, host="linux-cpu")
@@ -28,92 +53,203 @@ DECISION = Decision(
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class House:
+    """A gate, its ledger, and a clearance that the ledger was told of."""
+
+    keyring: Keyring
+    ledger: Ledger
+    envelope: bytes
+
+    @property
+    def id(self) -> str:
+        return sha256(payload_of(self.envelope))
+
+    def admit(self, **change: object) -> Clearance:
+        trust = self.keyring.trust()
+        told = {
+            "envelope": self.envelope,
+            "trust": trust,
+            "cleared_root": DECISION.cleared_root,
+            "terms": TERMS,
+            "spent": (),
+            "revoked": revoked_in(self.ledger),
+            "logged": find_logged(self.ledger, self.id, witnesses=trust.witnesses),
+            "now": NOW,
+        }
+        return admit(**{**told, **change})
+
+
+def _house(folder: Path) -> House:
+    keyring = Keyring(folder / "keys")
+    trust = keyring.trust()
+    ledger = Ledger(
+        file_url(folder / "ledger.db"),
+        trust.origin,
+        tuple(trust.of("log")),
+        lambda: keyring.signer("log"),
+    )
+    envelope = _issued(keyring)
+    ledger.append("sealed", {"snapshot": "a" * 64})
+    ledger.append(ISSUED, {"clearance": sha256(payload_of(envelope))})
+    ledger.append("sealed", {"snapshot": "b" * 64})
+    return House(keyring, ledger, envelope)
+
+
 @pytest.fixture
-def keyring(tmp_path: Path) -> Keyring:
-    return Keyring(tmp_path / "keys")
+def house(tmp_path: Path) -> House:
+    return _house(tmp_path)
 
 
-def _admitted(
-    envelope: bytes,
-    trust: Trust,
-    *,
-    root: str = DECISION.cleared_root,
-    terms: Terms = TERMS,
-    spent: tuple[str, ...] = (),
-    now: datetime = NOW,
-) -> Clearance:
-    return admit(envelope, trust=trust, cleared_root=root, terms=terms, spent=spent, now=now)
+@pytest.fixture
+def keyring(house: House) -> Keyring:
+    return house.keyring
 
 
 def _issued(keyring: Keyring, role: str = "gate") -> bytes:
     return issue(DECISION, terms=TERMS, signer=keyring.signer(role), now=NOW)
 
 
-def test_a_good_clearance_is_admitted_and_says_what_was_decided(keyring: Keyring) -> None:
-    clearance = _admitted(_issued(keyring), keyring.trust())
+def test_a_good_clearance_is_admitted_and_says_what_was_decided(house: House) -> None:
+    clearance = house.admit()
     assert (clearance.decision, clearance.cleared) == (DECISION.id, 8)
     assert clearance.run_config == TERMS.run_config
 
 
-def _terms(**change: object) -> Terms:
-    return Terms(**{"run_config": "c" * 64, "budget_s": 60.0, "host": "linux-cpu", **change})
+def _rotated(house: House) -> Trust:
+    trust = house.keyring.trust()
+    gate = trust.of("gate")[0].keyid
+    new = TrustedKey(role="gate", public=make_key(house.keyring.folder / "new.pem", "gate"))
+    return house.keyring.write(trust.with_key(new).ended(gate, until=99))
 
 
-ATTACKS: dict[str, tuple[int, Callable[[Keyring, bytes], object]]] = {
-    "the trainer's own key": (
-        1, lambda k, _: _admitted(_issued(k, "trainer"), k.trust())),
-    "a stranger's key under the gate's id": (
-        1, lambda k, e: _admitted(_forged(k, e), k.trust())),
-    "another cleared set": (2, lambda k, e: _admitted(e, k.trust(), root="9" * 64)),
-    "another run config": (
-        3, lambda k, e: _admitted(e, k.trust(), terms=_terms(run_config="9" * 64))),
-    "a longer budget": (4, lambda k, e: _admitted(e, k.trust(), terms=_terms(budget_s=60.1))),
-    "another host": (4, lambda k, e: _admitted(e, k.trust(), terms=_terms(host="cuda"))),
-    "used before": (
-        5, lambda k, e: _admitted(e, k.trust(), spent=(_admitted(e, k.trust()).id,))),
-    "the very second it expires": (
-        6, lambda k, e: _admitted(e, k.trust(), now=NOW + timedelta(seconds=60 + GRACE_S))),
-    "before it was issued": (
-        6, lambda k, e: _admitted(e, k.trust(), now=NOW - timedelta(seconds=1))),
-}  # fmt: skip
+def _other_act(house: House) -> Logged:
+    """Show the proof of another entry of the same ledger."""
+    return Logged(leaf=house.ledger.leaf(0), proof=write_proof(house.ledger, 0))
 
 
-def _forged(keyring: Keyring, envelope: bytes) -> bytes:
-    payload = open_envelope(envelope, keyring.trust().of("gate"))
-    forged = Envelope.from_dict(json.loads(sign(payload, CryptoSigner.generate_ecdsa())))
-    signature = next(iter(forged.signatures.values())).signature
-    keyid = keyring.trust().of("gate")[0].keyid
-    forged.signatures = {keyid: Signature(keyid, signature)}
-    return json.dumps(forged.to_dict()).encode()
+def _forged_leaf(house: House) -> Logged:
+    """Show an entry that says the right thing, and is not in the tree."""
+    true = find_logged(house.ledger, house.id, witnesses=0)
+    return replace(true, leaf=true.leaf.replace(b'"number":1', b'"number":2'))
+
+
+def _strangers_note(house: House) -> Logged:
+    """Show the tree of a ledger that another log key signed."""
+    other = _house(house.keyring.folder.parent / "stranger").ledger
+    other.append(ISSUED, {"clearance": house.id})
+    return find_logged(other, house.id, witnesses=0)
+
+
+def _unwitnessed(house: House) -> dict[str, object]:
+    """Ask for a witness, as the profile `production` does; none has seen the ledger."""
+    house.keyring.enrol("witness", "auditor-general")
+    trust = house.keyring.write(replace(house.keyring.trust(), witnesses=1, version=9))
+    return {"trust": trust, "logged": find_logged(house.ledger, house.id, witnesses=1)}
+
+
+ATTACKS: dict[str, tuple[int, Callable[[House], dict[str, object]]]] = {
+    "the trainer's own key": (1, lambda h: {"envelope": _issued(h.keyring, "trainer")}),
+    "a stranger's key under the gate's id": (1, lambda h: {"envelope": _forged(h)}),
+    "a gate key that was rotated since": (1, lambda h: {"trust": _rotated(h)}),
+    "another cleared set": (2, lambda _: {"cleared_root": "9" * 64}),
+    "another run config": (3, lambda _: {"terms": replace(TERMS, run_config="9" * 64)}),
+    "a longer budget": (4, lambda _: {"terms": replace(TERMS, budget_s=60.1)}),
+    "another host": (4, lambda _: {"terms": replace(TERMS, host="cuda")}),
+    "used before": (5, lambda h: {"spent": (h.id,)}),
+    "the very second it expires": (6, lambda _: {"now": NOW + timedelta(seconds=60 + GRACE_S)}),
+    "before it was issued": (6, lambda _: {"now": NOW - timedelta(seconds=1)}),
+    "revoked": (7, lambda h: {"revoked": {revoke(h.ledger, h.id)}}),
+    "signed by a key that was revoked": (7, lambda h: {"revoked": {signed_by(h.envelope)}}),
+    "a stolen gate key, and the ledger not told": (8, lambda _: {"logged": None}),
+    "the proof of another act": (8, lambda h: {"logged": _other_act(h)}),
+    "an entry that is not in the tree": (8, lambda h: {"logged": _forged_leaf(h)}),
+    "a ledger of somebody else": (8, lambda h: {"logged": _strangers_note(h)}),
+    "no witness, in production": (8, _unwitnessed),
+}
+
+
+def _forged(house: House) -> bytes:
+    bundle = json.loads(sign(payload_of(house.envelope), CryptoSigner.generate_ecdsa()))
+    bundle["dsseEnvelope"]["signatures"][0]["keyid"] = signed_by(house.envelope)
+    return json.dumps(bundle).encode()
 
 
 @pytest.mark.parametrize(("check", "attack"), ATTACKS.values(), ids=ATTACKS.keys())
 def test_each_check_refuses_alone(
-    keyring: Keyring, check: int, attack: Callable[[Keyring, bytes], object]
+    house: House, check: int, attack: Callable[[House], dict[str, object]]
 ) -> None:
     with pytest.raises(Refused, match=rf"clearance \({check}\)"):
-        attack(keyring, _issued(keyring))
+        house.admit(**attack(house))
 
 
-def test_one_changed_byte_of_the_payload_is_refused(keyring: Keyring) -> None:
-    record = json.loads(_issued(keyring))
-    payload = Envelope.from_dict(json.loads(_issued(keyring)))
-    payload.payload = payload.payload.replace(b'"budget_s":60', b'"budget_s":99')
-    record["payload"] = payload.to_dict()["payload"]
+def test_a_witness_that_saw_the_entry_opens_the_door_in_production(
+    house: House, tmp_path: Path
+) -> None:
+    _, path = house.keyring.enrol("witness", "auditor-general")
+    trust = house.keyring.write(replace(house.keyring.trust(), witnesses=1, version=9))
+    signer, note, size = signer_at(path, "witness"), house.ledger.note(), house.ledger.size()
+    keys = trust.of("log")
+    line = cosign(tmp_path / "witness", note, [], signer=signer, now=NOW, log=keys)
+    house.ledger.add_cosignature(size, signer.public_key.keyid, line)
+    house.ledger.append("sealed", {"snapshot": "c" * 64})  # nobody cosigned this one yet
+    assert house.admit().id == house.id
+
+
+def test_a_clearance_never_outlives_a_waiver_it_stands_on(keyring: Keyring) -> None:
+    gate, soon = keyring.signer("gate"), NOW + timedelta(seconds=61)
+    told = issue(DECISION, terms=TERMS, signer=gate, now=NOW, until=soon)
+    assert read_clearance(payload_of(told)).expires_at == "2026-11-23T09:01:01.000+00:00"
+    with pytest.raises(Refused, match="before a run of 60 s would"):
+        issue(DECISION, terms=TERMS, signer=gate, now=NOW, until=NOW + timedelta(seconds=59))
+
+
+@pytest.mark.parametrize("name", ["", "0123x"], ids=repr)
+def test_revoking_takes_the_beginning_of_one_clearance(house: House, name: str) -> None:
+    with pytest.raises(UsageError, match="0 clearances begin"):
+        revoke(house.ledger, name)
+
+
+def test_a_clearance_is_revoked_once_and_the_ledger_says_so(house: House) -> None:
+    assert {revoke(house.ledger, house.id[:10]), revoke(house.ledger, house.id)} == {house.id}
+    assert [dict(e.body) for e in house.ledger.entries(REVOKED)] == [{"clearance": house.id}]
+
+
+def test_a_revocation_that_was_hidden_in_the_database_is_found_while_a_run_goes_on(
+    house: House, tmp_path: Path
+) -> None:
+    check_standing(house.envelope, house.ledger, NOW)
+    revoke(house.ledger, house.id)
+    with pytest.raises(Refused, match=r"clearance \(7\)"):
+        check_standing(house.envelope, house.ledger, NOW)
+    guard = tables.guards(tables.entries, "sqlite")["entries_no_update"]
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
+        connection.execute("DROP TRIGGER entries_no_update")
+        connection.execute("UPDATE entries SET kind = 'x' WHERE kind = ?", (REVOKED,))
+        connection.execute(guard)
+        connection.commit()
+    with pytest.raises(Tampered, match="is not the one that was signed"):
+        check_standing(house.envelope, house.ledger, NOW)
+
+
+def test_one_changed_byte_of_the_payload_is_refused(house: House) -> None:
+    record = json.loads(house.envelope)
+    changed = payload_of(house.envelope).replace(b'"budget_s":60', b'"budget_s":99')
+    record["dsseEnvelope"]["payload"] = base64.b64encode(changed).decode()
     with pytest.raises(Refused, match=r"clearance \(1\)"):
-        _admitted(json.dumps(record).encode(), keyring.trust())
+        house.admit(envelope=json.dumps(record).encode())
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b'{"payload": 1}', b"[1]"], ids=repr)
-def test_what_is_no_envelope_is_called_so(keyring: Keyring, data: bytes) -> None:
-    with pytest.raises(Tampered, match=r"DSSE envelope"):
-        _admitted(data, keyring.trust())
+def test_what_is_no_envelope_is_called_so(house: House, data: bytes) -> None:
+    with pytest.raises(Tampered, match="Sigstore bundle"):
+        house.admit(envelope=data)
 
 
-def test_another_statement_of_the_gate_is_no_clearance(keyring: Keyring) -> None:
-    payload = statement(SVR, subjects={SUBJECT: "1" * 64}, predicate={"properties": []})
+def test_another_statement_of_the_gate_is_no_clearance(house: House) -> None:
+    payload = statement(SVR, subjects={CLEARED: "1" * 64}, predicate={"properties": []})
     with pytest.raises(Tampered, match="not a clearance"):
-        _admitted(sign(payload, keyring.signer("gate")), keyring.trust())
+        house.admit(envelope=sign(payload, house.keyring.signer("gate")))
 
 
 def test_a_blocked_decision_is_never_cleared_and_says_why(keyring: Keyring) -> None:

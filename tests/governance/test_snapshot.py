@@ -5,10 +5,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from governance.canon import file_sha256, sha256
+from governance.canon import digest, file_sha256, sha256
 from governance.errors import EvidenceMissing, Tampered, UsageError
-from governance.snapshot import MANIFEST, Shard, Snapshot, seal
+from governance.snapshot import MANIFEST, Shard, Snapshot, sample_leaves, seal
 
 IMAGES = [f"picture {number}".encode() * 40 for number in range(10)]
 
@@ -57,6 +59,18 @@ def test_a_file_that_moved_is_found_again_when_it_is_ingested_again(tmp_path: Pa
     moved = _sealed(tmp_path / "elsewhere", snapshots=tmp_path / "snapshots")
     assert (moved.root, moved.folder) == (first.root, first.folder)
     assert moved.shard_path(0).parent.name == "elsewhere"
+
+
+@settings(max_examples=200, deadline=None)
+@given(caption=st.text(), extra=st.text(), size=st.integers(0, 2**53 - 1))
+def test_what_is_said_of_a_sample_is_hashed_as_canonical_json(
+    caption: str, extra: str, size: int
+) -> None:
+    said = {
+        "id": "\u20ac", "sha256": "ab" * 32, "size_bytes": size, "caption": caption, "extra": extra,
+    }  # fmt: skip
+    table = pa.Table.from_pylist([{**said, "shard": 3, "row": 5}], MANIFEST)
+    assert list(sample_leaves(table)) == [bytes.fromhex("ab" * 32) + bytes.fromhex(digest(said))]
 
 
 def test_a_changed_caption_is_another_snapshot(tmp_path: Path) -> None:

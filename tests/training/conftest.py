@@ -64,11 +64,17 @@ class House:
             rules=(),
         )
 
-    def envelope(self, config: RunConfig, budget_s: float, *, now: float = NOON) -> bytes:
+    def envelope(
+        self, config: RunConfig, budget_s: float, *, now: float = NOON, told: bool = True
+    ) -> bytes:
         terms = Terms(run_config=config.digest, budget_s=budget_s, host=host_class())
         when = datetime.fromtimestamp(now, UTC)
         signer = self.workspace.keyring.signer("gate")
-        return issue(self.decision(), terms=terms, signer=signer, now=when)
+        envelope = issue(self.decision(), terms=terms, signer=signer, now=when)
+        clearance = read_clearance(payload_of(envelope)).id
+        if told:
+            self.workspace.ledger.append("cleared", {"clearance": clearance})
+        return envelope
 
     def clearance(self, config: RunConfig) -> Clearance:
         return read_clearance(payload_of(self.envelope(config, 60.0)))
@@ -82,6 +88,7 @@ class House:
             "snapshot": self.snapshot,
             "config": config,
             "ledger": self.workspace.ledger,
+            "memory": self.workspace.memory,
             "started_at": NOON,
             "budget_s": budget_s,
             "clock": self.clock,

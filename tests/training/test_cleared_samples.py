@@ -193,3 +193,10 @@ def test_copies_of_a_picture_stay_on_one_side_of_the_split(make_house, tiny) -> 
 def test_a_split_that_leaves_nothing_is_refused(house, tiny) -> None:
     with pytest.raises(Refused, match="none is left"):
         _opened(house, house.clearance(tiny)).split(1.0)
+
+
+def test_a_list_that_was_cleared_unsorted_is_tampered(house, tiny) -> None:
+    rows = pq.read_table(house.cleared)
+    write_table(house.cleared, rows.take(list(reversed(range(rows.num_rows)))))
+    with pytest.raises(Tampered, match="in another order"):
+        _opened(house, house.clearance(tiny))  # of this very list, so its root is the cleared one

@@ -15,7 +15,7 @@ from training.data import ClearedList, ClearedSamples
 from training.receipt import Receipt
 from training.record import RunRecord
 
-BUDGET_S = 30.0
+BUDGET_S = 40.0
 SCRIPT = """
 import sys
 from pathlib import Path
@@ -34,6 +34,7 @@ start(
     snapshot=workspace.snapshot(snapshot),
     config=RunConfig.from_json(parse_json((Path(place) / "config.json").read_bytes())),
     ledger=workspace.ledger,
+    memory=workspace.memory,
     started_at=float(started_at),
     budget_s=float(budget_s),
 )

@@ -7,6 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from training.config import RunConfig, load_preset
+from training.flops import train_flops
 from training.model import (
     Model,
     Tokens,
@@ -16,7 +17,6 @@ from training.model import (
     make_tokenizer,
     predict,
     rotary,
-    train_flops,
 )
 from training.objective import Noised
 from training.parallel import workers

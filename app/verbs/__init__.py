@@ -1,0 +1,1 @@
+"""The verbs beside the main path, one file a group."""

@@ -1,0 +1,249 @@
+"""A bill of materials in CycloneDX 1.6: the model, the data it learnt from, what was decided.
+
+Written here as JSON, because the Python library of CycloneDX drops model cards, data components and
+declarations when it writes. Every value is read from evidence; what nobody evidenced is left out.
+The same evidence gives the same bytes, so there is no time of its own in it: the checkpoint in the
+bundle says when.
+
+Does not see: components of the software that trained. Source: CycloneDX 1.6 (ECMA-424).
+"""
+
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from governance.canon import Json, canonical, printable
+from governance.cards.declarations import (
+    CLEARED_REF,
+    MODEL_REF,
+    SNAPSHOT_REF,
+    declarations,
+    standards,
+)
+from governance.cards.evidence import CONFIG_FILE, EVALUATION_FILE, MODEL_INDEX, Evidence
+from governance.records import Decision, Finding
+from governance.statements import CYCLONEDX, PROVENANCE, payload_of, read_statement, statement
+from governance.verify import PROVENANCE_FILE, RESULT_FILE
+
+BOM_FILE = "bom.cdx.json"
+PIPELINE = "pipeline"  # the folder of a run that holds the model
+JOULES_PER_KWH = 3.6e6
+NAMES = "https://pramana.dev/bom/"  # serial numbers are names in this space (RFC 9562, UUIDv5)
+
+
+def render_bom(evidence: Evidence) -> bytes:
+    """Return the bill of materials, the same bytes for the same evidence.
+
+    Raises:
+        EvidenceMissing: something that it must rest on is not there.
+        Tampered: evidence does not read.
+    """
+    return canonical(bom(evidence))
+
+
+def bom_statement(evidence: Evidence) -> bytes:
+    """Return the payload that says what the model's files are made of, for the card key to sign.
+
+    Source: in-toto attestation framework, predicate CycloneDX.
+    """
+    return statement(CYCLONEDX, subjects=model_files(evidence), predicate=bom(evidence))
+
+
+def bom(evidence: Evidence) -> dict[str, Json]:
+    """Return the bill of materials as JSON."""
+    decision = evidence.decision()
+    return {
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "serialNumber": uuid.uuid5(uuid.NAMESPACE_URL, NAMES + evidence.digest(RESULT_FILE)).urn,
+        "version": 1 + len(evidence.withdrawals()),
+        "metadata": {"component": _model(evidence), **_operator(evidence)},
+        "components": [_snapshot(evidence, decision), _cleared(evidence, decision)],
+        "dependencies": [
+            {"ref": MODEL_REF, "dependsOn": [CLEARED_REF]},
+            {"ref": CLEARED_REF, "dependsOn": [SNAPSHOT_REF]},
+        ],
+        "declarations": declarations(evidence),
+        "definitions": {"standards": standards(decision)},
+    }
+
+
+def model_files(evidence: Evidence) -> dict[str, str]:
+    """Return the SHA-256 of each file of the model by its path in a bundle, as the trainer signed.
+
+    Raises:
+        EvidenceMissing, Tampered: the provenance is not there, or does not read.
+    """
+    signed = payload_of(evidence.bytes_of(PROVENANCE_FILE))
+    subjects, _ = read_statement(signed, PROVENANCE)
+    return {
+        name.removeprefix(f"{PIPELINE}/"): digest
+        for name, digest in sorted(subjects.items())
+        if name.startswith(f"{PIPELINE}/")
+    }
+
+
+def _operator(evidence: Evidence) -> dict[str, Json]:
+    named: dict[str, Json] = {}
+    if evidence.declared("operator"):
+        named["manufacturer"] = {"name": printable(evidence.declared("operator"))}
+    if evidence.declared("contact"):
+        named["properties"] = [_property("contact", printable(evidence.declared("contact")))]
+    return named
+
+
+def _model(evidence: Evidence) -> dict[str, Json]:
+    result = evidence.json(RESULT_FILE)
+    files = model_files(evidence)
+    known = {
+        "state": result.get("state"),
+        "parameters": result.get("parameters"),
+        "optimiser-steps": result.get("steps"),
+        "samples-seen": result.get("samples_seen"),
+        "floating-point-operations": result.get("flops"),
+        "receipt": result.get("receipt"),
+        "run-config": evidence.clearance().run_config,
+        "host": evidence.clearance().host,
+    }
+    return {
+        "type": "machine-learning-model",
+        "bom-ref": MODEL_REF,
+        "name": str(result["preset"]),
+        "version": str(result["run"]),
+        "modelCard": _model_card(evidence),
+        "components": [
+            {
+                "type": "file",
+                "bom-ref": f"file:{name}",
+                "name": name,
+                "hashes": [{"alg": "SHA-256", "content": digest}],
+            }
+            for name, digest in files.items()
+        ],
+        "properties": [_property(name, _text(value)) for name, value in known.items() if value],
+    }
+
+
+def _model_card(evidence: Evidence) -> dict[str, Json]:
+    config, result = evidence.json(CONFIG_FILE), evidence.json(RESULT_FILE)
+    parameters: dict[str, Json] = {
+        "task": "text-to-image",
+        "datasets": [{"ref": CLEARED_REF}],
+        "inputs": [{"format": "text"}],
+    }
+    if MODEL_INDEX in evidence.files:
+        parameters["modelArchitecture"] = str(evidence.json(MODEL_INDEX).get("_class_name"))
+    if config.get("image_px"):
+        parameters["outputs"] = [
+            {"format": f"image of {config['image_px']} x {config['image_px']} px"}
+        ]
+    card: dict[str, Json] = {"modelParameters": parameters}
+    evaluation = evidence.json(EVALUATION_FILE)
+    metrics = list(_metrics(evaluation))
+    if metrics:
+        card["quantitativeAnalysis"] = {"performanceMetrics": metrics}
+    counts = {k: v for k, v in sorted(evaluation.items()) if isinstance(v, bool | int)}
+    if counts:
+        card["properties"] = [_property(f"evaluation:{k}", _text(v)) for k, v in counts.items()]
+    if result.get("joules_estimated"):
+        card["considerations"] = {"environmentalConsiderations": _energy(result)}
+    return card
+
+
+def _metrics(evaluation: Mapping[str, Any]) -> Iterator[Json]:
+    """Yield each score of an evaluation, with its interval where it has one."""
+    for name, value in sorted(evaluation.items()):
+        if isinstance(value, float):
+            yield {"type": name, "value": _text(value)}
+        elif isinstance(value, Mapping) and {"share", "low", "high"} <= value.keys():
+            interval = {"lowerBound": _text(value["low"]), "upperBound": _text(value["high"])}
+            yield {"type": name, "value": _text(value["share"]), "confidenceInterval": interval}
+        elif isinstance(value, Mapping):
+            for part, inner in sorted(value.items()):
+                if isinstance(inner, int | float):
+                    yield {"type": name, "slice": str(part), "value": _text(inner)}
+
+
+def _energy(result: Mapping[str, Any]) -> dict[str, Json]:
+    """Return the energy of training. Nothing is said of its source or its CO2: no evidence is."""
+    joules = result["joules_estimated"]
+    cost: dict[str, Json] = {"value": float(joules) / JOULES_PER_KWH, "unit": "kWh"}
+    how = _property("method", "estimated: processor seconds times the watts the preset assumes")
+    return {
+        "energyConsumptions": [
+            {
+                "activity": "training",
+                "energyProviders": [],
+                "activityEnergyCost": cost,
+                "properties": [how],
+            }
+        ]
+    }
+
+
+def _snapshot(evidence: Evidence, decision: Decision) -> dict[str, Json]:
+    facts: dict[str, Json] = {
+        "samples": decision.samples,
+        "measures": decision.measures,
+        "audit-settings": decision.audits,
+        "audit-code": decision.audit_code,
+    }
+    found = [_finding(finding) for finding in evidence.findings() if finding.value is not None]
+    properties = [_property(name, _text(value)) for name, value in facts.items()]
+    return _dataset(
+        evidence,
+        ref=SNAPSHOT_REF,
+        name="snapshot that was audited",
+        root=decision.snapshot,
+        properties=[*properties, *found],
+    )
+
+
+def _cleared(evidence: Evidence, decision: Decision) -> dict[str, Json]:
+    facts = {
+        "samples": decision.cleared,
+        "excluded-samples": decision.excluded,
+        "verdict": decision.verdict,
+        "decision": decision.id,
+        "clearance": evidence.clearance().id,
+        "judged-by-the-law-of": decision.as_of,
+    }
+    return _dataset(
+        evidence,
+        ref=CLEARED_REF,
+        name="samples cleared for training",
+        root=decision.cleared_root,
+        properties=[_property(name, _text(value)) for name, value in facts.items()],
+    )
+
+
+def _dataset(
+    evidence: Evidence, *, ref: str, name: str, root: str, properties: list[Json]
+) -> dict[str, Json]:
+    """Return a data component. Its version is the Merkle root over its samples (RFC 6962)."""
+    data: dict[str, Json] = {
+        "type": "dataset",
+        "name": name,
+        "contents": {"properties": [_property("merkle-root", root), *properties]},
+    }
+    if evidence.declared("operator"):
+        custodian = {"organization": {"name": printable(evidence.declared("operator"))}}
+        data["governance"] = {"custodians": [custodian]}
+    return {"type": "data", "bom-ref": ref, "name": name, "version": root, "data": [data]}
+
+
+def _finding(finding: Finding) -> Json:
+    value = _text(finding.value)
+    if finding.low is not None and finding.high is not None:
+        value += f" (95 % interval {_text(finding.low)} to {_text(finding.high)})"
+    return _property(f"finding:{finding.audit}:{printable(finding.name)}", value)
+
+
+def _property(name: str, value: str) -> dict[str, Json]:
+    return {"name": f"pramana:{name}", "value": value}
+
+
+def _text(value: Json) -> str:
+    """Return a value as a text: a text as it is, a number as canonical JSON writes it."""
+    return value if isinstance(value, str) else canonical(value).decode()
