@@ -12,8 +12,8 @@ test: $(READY) ; $(BIN)/pytest -n 2 --dist loadgroup
 check: lint test
 lint: $(READY) ; $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/pyright && $(BIN)/lint-imports
 fix: $(READY) ; $(BIN)/ruff check --fix . ; $(BIN)/ruff format .
-bench: $(READY) ; $(BIN)/python benchmarks/audit.py && $(BIN)/python benchmarks/trust.py && $(BIN)/python benchmarks/deadlines.py
-answers: $(READY) ; for f in benchmarks/*_answers.py; do $(BIN)/python $$f || exit; done
+bench: $(READY) ; for f in audit trust deadlines evaluate; do $(BIN)/python benchmarks/$$f.py || exit; done
+answers: $(READY) ; for f in benchmarks/*_answers.py benchmarks/output.py; do $(BIN)/python $$f || exit; done
 app: $(READY) ; $(BIN)/pramana review
 
 $(READY): pyproject.toml constraints.txt

@@ -12,16 +12,16 @@ from datetime import UTC, datetime
 
 from app.cases import check_cleared, is_scraped
 from app.keeper import check_readable
-from governance.approvals import Waiver, earliest_end
 from governance.canon import Json, canonical, digest
 from governance.clearance import ISSUED, Terms, issue, read_clearance, revoked_in
 from governance.errors import Refused
 from governance.records import Decision, RuleResult
+from governance.rights.withdrawals import check_not_withdrawn
 from governance.statements import payload_of
 from governance.verify import check_evidence
-from governance.waived import decision_waivers
-from governance.waivers import SNAPSHOT
-from governance.withdrawals import check_not_withdrawn
+from governance.waiving.approvals import Waiver, earliest_end
+from governance.waiving.waived import decision_waivers
+from governance.waiving.waivers import SNAPSHOT
 from governance.workspace import Workspace
 
 

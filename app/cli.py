@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from app.verbs.case import case
+from app.verbs.draw import draw
 from app.verbs.keys import clearance as clearances
 from app.verbs.keys import keys
 from app.verbs.ledger import ledger as ledgers
@@ -253,7 +254,7 @@ def demo(out: Path, minutes: float) -> None:
 
 
 for verb in (
-    case, clearances, keys, ledgers, plan, prove, redteam, verify, waiver, withdraw,
+    case, clearances, draw, keys, ledgers, plan, prove, redteam, verify, waiver, withdraw,
 ):  # fmt: skip
     cli.add_command(verb)
 

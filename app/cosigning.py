@@ -13,11 +13,11 @@ from pathlib import Path
 from securesystemslib.signer import SSlibKey
 
 from governance.errors import EvidenceMissing, Refused, UsageError
-from governance.keys import signer_at
-from governance.merkle import consistency_proof
-from governance.note import ED25519, VerifierKey, unverified, with_lines
-from governance.tiles import read_mirror
-from governance.witness import Remembered, accept, cosign, proof_since
+from governance.signers.keys import signer_at
+from governance.trail.merkle import consistency_proof
+from governance.trail.note import ED25519, VerifierKey, unverified, with_lines
+from governance.trail.tiles import read_mirror
+from governance.trail.witness import Remembered, accept, cosign, proof_since
 from governance.workspace import Workspace
 
 

@@ -25,7 +25,7 @@ from app.workflow import Audited
 from governance.canon import write_whole
 from governance.cards.verification import verify_bundle
 from governance.errors import PramanaError, UsageError
-from governance.memory import Memory
+from governance.trail.memory import Memory
 from governance.workspace import Workspace
 
 PACKS = ("commercial", "dpdp")

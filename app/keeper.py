@@ -8,8 +8,15 @@ from pathlib import Path
 
 from governance.clearance import Clearance
 from governance.records import Decision
-from governance.release import PACKAGE_FILE, keys_of, open_package, reader_key, release, vouch
-from governance.sealed import DataKeys
+from governance.sealing.release import (
+    PACKAGE_FILE,
+    keys_of,
+    open_package,
+    reader_key,
+    release,
+    vouch,
+)
+from governance.sealing.sealed import DataKeys
 from governance.workspace import Workspace
 
 

@@ -16,8 +16,8 @@ from rich.text import Text
 from app import found, view
 from app.waiver_rows import waived_lines
 from app.workflow import Audited
-from governance.note import open_note
 from governance.records import RuleResult, json_object
+from governance.trail.note import open_note
 from governance.workspace import Workspace
 
 COLOURS = {"green": "green", "orange": "yellow", "red": "red"}

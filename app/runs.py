@@ -6,6 +6,7 @@ is there, and it says so.
 Does not see: whether the trainer told the truth. Its receipts and the ledger bind it to the data.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
@@ -18,6 +19,7 @@ from governance.records import as_object
 from governance.statements import PROVENANCE, open_envelope, read_statement
 from governance.verify import PROVENANCE_FILE, RESULT_FILE
 from governance.workspace import Workspace
+from training.heartbeat import HEARTBEAT_FILE, Sign
 
 METRICS_FILE, SAMPLES_FILE, EVALUATION_FILE = "metrics.jsonl", "samples.png", "evaluation.json"
 RUN_FILE = "run.json"
@@ -55,10 +57,14 @@ class RunFiles:
     files: Mapping[str, bytes]
 
 
-def run_rows(workspace: Workspace) -> list[RunRow]:
-    """Return every run the ledger knows of, the latest first; what does not hold says so."""
+def run_rows(workspace: Workspace, *, now: float | None = None) -> list[RunRow]:
+    """Return every run the ledger knows of, the latest first; what does not hold says so.
+
+    `now` is in seconds since the epoch; it says how old a sign of life is.
+    """
+    now = time.time() if now is None else now
     started = [(str(e.body["run"]), e.at) for e in workspace.ledger.entries("clearance.spent")]
-    return [_run_row(workspace, name, minute(at)) for name, at in reversed(started)]
+    return [_run_row(workspace, name, minute(at), now=now) for name, at in reversed(started)]
 
 
 def run_files(workspace: Workspace, run: str, *names: str) -> RunFiles:
@@ -107,14 +113,18 @@ def _signed_for(workspace: Workspace, run: str) -> dict[str, str]:
     return read_statement(open_envelope(path.read_bytes(), trusted), PROVENANCE)[0]
 
 
-def _run_row(workspace: Workspace, run: str, started: str) -> RunRow:
+def _run_row(workspace: Workspace, run: str, started: str, *, now: float) -> RunRow:
     try:
-        kept = run_files(workspace, run, RUN_FILE, RESULT_FILE, EVALUATION_FILE)
+        kept = run_files(workspace, run, RUN_FILE, RESULT_FILE, EVALUATION_FILE, HEARTBEAT_FILE)
+        beat = kept.files.get(HEARTBEAT_FILE) if not kept.signed else None
+        life = Sign.read(beat).told(now) if beat else ""
         known = {name: as_object(parse_json(data), name) for name, data in kept.files.items()}
     except PramanaError as fault:
         return RunRow(run=run, started=started, state=f"✕ {fault}")
     said = known.get(RESULT_FILE if kept.signed else RUN_FILE, {})
     state = str(said.get("state", "unknown"))
+    if life and state == "running":
+        state = f"{state}: {life}"
     sign = "✓" if state == "finished" else "○"
     score, interval = _score(known.get(EVALUATION_FILE, {}))
     return RunRow(

@@ -18,11 +18,11 @@ import pyarrow.compute as pc
 
 from governance.canon import Json, file_sha256, printable
 from governance.errors import Tampered
-from governance.ledger import Entry, Ledger
-from governance.proofs import ProofFile, write_proof
 from governance.records import Decision, RuleStatus, Verdict
 from governance.snapshot import read_table
-from governance.witness import check_cosigned
+from governance.trail.ledger import Entry, Ledger
+from governance.trail.proofs import ProofFile, write_proof
+from governance.trail.witness import check_cosigned
 from governance.workspace import Workspace
 
 Tone = Literal["green", "orange", "red"]

@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from app.view import minute, short
-from governance.approvals import State, Waiver
 from governance.canon import printable
-from governance.waived import Standing
-from governance.waivers import SAMPLES, Request
+from governance.waiving.approvals import State, Waiver
+from governance.waiving.waived import Standing
+from governance.waiving.waivers import SAMPLES, Request
 
 SOON_DAYS = 14  # what ends so soon is shown first
 STATES: Final[Mapping[State, str]] = {

@@ -16,12 +16,12 @@ from securesystemslib.signer import Signer
 from app.view import excluded
 from governance.canon import printable, sha256
 from governance.errors import EvidenceMissing, Refused, UsageError
-from governance.filing import Desk
-from governance.papers import Papers, earlier_acts, entries_on_waivers, gather, granted
 from governance.records import Decision, PolicyUsed, RuleResult
 from governance.statements import sign
-from governance.waived import desk_of, standings
-from governance.waivers import (
+from governance.waiving.filing import Desk
+from governance.waiving.papers import Papers, earlier_acts, entries_on_waivers, gather, granted
+from governance.waiving.waived import desk_of, standings
+from governance.waiving.waivers import (
     SAMPLES,
     SNAPSHOT,
     Act,

@@ -23,19 +23,19 @@ from governance.canon import Json, digest, file_sha256, parse_json, write_whole
 from governance.clearance import Terms, read_clearance
 from governance.errors import EvidenceMissing, Tampered
 from governance.records import Decision, Finding, as_object, findings_bytes
-from governance.release import PACKAGE_FILE, unlocked
-from governance.sealed import NewKeys
+from governance.rights.withdrawals import LeftOut, standing
+from governance.sealing.release import PACKAGE_FILE, unlocked
+from governance.sealing.sealed import NewKeys
 from governance.snapshot import MANIFEST, Snapshot, samples_root, write_table
 from governance.statements import PROVENANCE, payload_of, sign, statement
 from governance.verify import CLEARANCE_FILE, PROVENANCE_FILE, RESULT_FILE
-from governance.waived import InForce, in_force
-from governance.withdrawals import LeftOut, standing
+from governance.waiving.waived import InForce, in_force
 from governance.workspace import Workspace, write_json
 from training.record import ENDED, Bars
 
 if TYPE_CHECKING:
     from audits.audit import Audit, Conclusion
-    from governance.approvals import Waiver
+    from governance.waiving.approvals import Waiver
     from policies.decide import Judgement
     from policies.rules import Pack
     from training.record import Result
@@ -262,10 +262,12 @@ def train(
         The run's folder and its result. What training raises passes through.
     """
     from training.config import load_preset  # noqa: PLC0415  heavy
+    from training.meters import Rate  # noqa: PLC0415  heavy
     from training.start import host_class, start  # noqa: PLC0415  heavy
 
+    workspace.memory.check(workspace.ledger, workspace.keyring.trust())
     _attest_left_over(workspace)
-    config = load_preset(preset)
+    config, rate = load_preset(preset), Rate.read(workspace.declared().hourly_rate)
     terms = Terms(run_config=config.digest, budget_s=budget_s, host=host_class())
     folder = None if envelope else _cut_off(workspace, terms)
     if folder is not None:
@@ -292,6 +294,7 @@ def train(
         started_at=started_at,
         budget_s=budget_s,
         bars=bars,
+        rate=rate,
     )
     sign_run(workspace, folder)
     (folder / PACKAGE_FILE).unlink(missing_ok=True)  # a run that is over reads no more

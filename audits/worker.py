@@ -22,7 +22,7 @@ from audits.audit import LONGEST_PX, Audit, Batch, Columns
 from governance.canon import file_sha256
 from governance.errors import PramanaError
 from governance.images import Picture, Undecodable, decode
-from governance.sealed import DataKeys
+from governance.sealing.sealed import DataKeys
 from governance.snapshot import OpenShard, Shard, write_table
 
 BATCH_ROWS = 32  # pictures in memory at once: 32 of 320 x 320 pixels are 10 MB

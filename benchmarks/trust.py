@@ -39,8 +39,8 @@ from app import planted, workflow
 from app.redteam.ground import elsewhere
 from audits.reading.ingest import ingest
 from governance.cards.verification import verify_bundle
-from governance.sealed import NewKeys, read_keys
-from governance.trust import TRUST_FILE, Trust
+from governance.sealing.sealed import NewKeys, read_keys
+from governance.signers.trust import TRUST_FILE, Trust
 from governance.workspace import Workspace
 from training.record import quiet
 

@@ -31,9 +31,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from postgres_server import Absent, new_schema, serving
 from securesystemslib.signer import CryptoSigner
 
-from governance.database import file_url
-from governance.ledger import Ledger
-from governance.log import Act
+from governance.trail.database import file_url
+from governance.trail.ledger import Ledger
+from governance.trail.log import Act
 
 ORIGIN = "benchmark/ledger"
 BATCH = 1000

@@ -22,10 +22,10 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from governance import merkle
 from governance.canon import canonical
-from governance.presence import check, prove
+from governance.rights.presence import check, prove
 from governance.snapshot import MANIFEST, sample_leaves
+from governance.trail import merkle
 
 SAMPLES = (10_000, 1_000_000)
 ASKED = 100  # checks, of which the median is printed

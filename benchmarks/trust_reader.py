@@ -34,7 +34,7 @@ from PIL import Image
 from audits.reading.ingest import ingest
 from governance.canon import file_sha256, sha256
 from governance.clearance import Clearance
-from governance.sealed import KEY_BYTES, NONCE_BYTES, NewKeys, decrypt, encrypt, read_keys
+from governance.sealing.sealed import KEY_BYTES, NONCE_BYTES, NewKeys, decrypt, encrypt, read_keys
 from governance.snapshot import Snapshot
 from training.data import ClearedList, ClearedSamples
 

@@ -18,9 +18,9 @@ import pyarrow as pa
 
 from governance.canon import Json, canonical, printable
 from governance.errors import UsageError
-from governance.ledger import Ledger
 from governance.records import as_object, json_object
-from governance.salts import tag
+from governance.signers.salts import tag
+from governance.trail.ledger import Ledger
 from governance.workspace import Workspace
 
 OPENED, CLOSED = "case-opened", "case-closed"

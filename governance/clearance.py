@@ -18,8 +18,8 @@ from securesystemslib.signer import Signer
 from governance.attest import CLEARED, judged
 from governance.canon import Json, sha256
 from governance.errors import EvidenceMissing, PramanaError, Refused, Tampered, UsageError
-from governance.proofs import check_proof, covering, write_proof
 from governance.records import Decision, as_object, json_object
+from governance.signers.trust import Trust
 from governance.statements import (
     SVR,
     open_envelope,
@@ -29,10 +29,10 @@ from governance.statements import (
     signed_by,
     statement,
 )
-from governance.trust import Trust
+from governance.trail.proofs import check_proof, covering, write_proof
 
 if TYPE_CHECKING:  # SQLAlchemy is slow to import, and who reads a bundle needs none
-    from governance.ledger import Ledger
+    from governance.trail.ledger import Ledger
 
 GRACE_S = 3600.0  # a run may start this late and still end before its clearance does
 ISSUED, REVOKED, KEY_REVOKED = "cleared", "clearance.revoked", "key.revoked"
@@ -235,7 +235,7 @@ def find_logged(ledger: "Ledger", clearance: str, *, witnesses: int) -> Logged |
 
 def revoked_in(ledger: "Ledger") -> set[str]:
     """Return the ids of all clearances, keys and waivers that a ledger says were revoked."""
-    from governance.approvals import stopped  # noqa: PLC0415  heavy
+    from governance.waiving.approvals import stopped  # noqa: PLC0415  heavy
 
     keys = {str(entry.body["key"]) for entry in ledger.entries(KEY_REVOKED)}
     clearances = {str(entry.body["clearance"]) for entry in ledger.entries(REVOKED)}

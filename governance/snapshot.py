@@ -3,7 +3,7 @@
 A snapshot is a folder: `snapshot.json` (shards, sources), `manifest.parquet` (one row a sample,
 sorted by image digest) and the shards that were written for it; Parquet files that already held
 the bytes stay where they are and are registered with their own digest. Shards can hold ciphertexts
-(`governance.sealed`); digests, and so the root, are those of the plain images in either case.
+(`sealing.sealed`); digests, and so the root, are those of the plain images in either case.
 
 Does not see: whether what the manifest says of a sample is true. It is what the source claimed.
 """
@@ -22,7 +22,6 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from governance import merkle
 from governance.canon import (
     Json,
     canonical,
@@ -33,7 +32,8 @@ from governance.canon import (
 )
 from governance.errors import EvidenceMissing, Refused, Tampered, UsageError
 from governance.records import json_object
-from governance.sealed import DataKeys, decrypt
+from governance.sealing.sealed import DataKeys, decrypt
+from governance.trail import merkle
 
 TEXT_COLUMNS = (
     "caption", "licence", "licence_url", "creator", "attribution", "source_url", "generator",

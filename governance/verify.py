@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from governance.attest import check_audited, check_decided
 from governance.canon import digest, file_sha256
 from governance.errors import EvidenceMissing, PramanaError, Refused, Tampered
-from governance.keys import Trust
 from governance.records import Decision
+from governance.signers.keys import Trust
 from governance.statements import PROVENANCE, open_envelope, read_statement
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from governance.log import Entry
+    from governance.trail.log import Entry
     from governance.workspace import Workspace
 
 CLEARANCE_FILE = "clearance.json"
@@ -45,7 +45,7 @@ def check_evidence(workspace: "Workspace", decision: Decision) -> None:
         Tampered: bytes are not those that were recorded.
         EvidenceMissing: bytes are gone, or the ledger does not know the decision.
     """
-    from governance.waived import decision_waivers  # noqa: PLC0415  heavy
+    from governance.waiving.waived import decision_waivers  # noqa: PLC0415  heavy
 
     # (1) The ledger is whole, and it knows this decision.
     workspace.ledger.verify()
@@ -136,7 +136,7 @@ def _check_coverage(workspace: "Workspace", decision: Decision, manifest: "pa.Ta
 
 def verify_workspace(workspace: "Workspace") -> list[Check]:
     """Verify the ledger, every decision with its shards, and every run; never stops at a fault."""
-    from governance import withdrawals  # noqa: PLC0415  heavy
+    from governance.rights import withdrawals  # noqa: PLC0415  heavy
 
     checks = [checked("ledger: every entry under a signed checkpoint", workspace.ledger.verify)]
     if checks[0].status:
@@ -241,7 +241,7 @@ def _shards(workspace: "Workspace", root: str) -> None:
 
 
 def _keys(workspace: "Workspace", root: str) -> None:
-    from governance.release import check_keys  # noqa: PLC0415  only where pictures are encrypted
+    from governance.sealing.release import check_keys  # noqa: PLC0415  only where pictures are encrypted
 
     check_keys(workspace, root)
 

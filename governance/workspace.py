@@ -14,13 +14,13 @@ from typing import Self
 import pyarrow as pa
 
 from governance.canon import Json, canonical, file_sha256, parse_json, sha256, write_whole
-from governance.database import file_url
 from governance.errors import EvidenceMissing, Tampered, UsageError
-from governance.keys import Keyring
-from governance.ledger import Ledger
-from governance.memory import Memory
 from governance.records import Decision
+from governance.signers.keys import Keyring
 from governance.snapshot import MANIFEST, Snapshot, check_sorted, read_table, samples_root
+from governance.trail.database import file_url
+from governance.trail.ledger import Ledger
+from governance.trail.memory import Memory
 
 CONFIG_FILE = "pramana.toml"
 STATE_FOLDER = ".pramana"
@@ -36,6 +36,7 @@ country = ""          # ISO 3166-1 alpha-2 of the operator, for example IN
 storage_region = ""   # where this folder lies, for example IN or aws:ap-south-1
 compute_region = ""   # where training runs
 attest_host = false   # ask the cloud's metadata service of this machine whether it runs there
+hourly_rate = ""      # what this machine costs an hour, for example 300 INR
 rights_days = 0       # days to answer who withdraws data; 0: what the law gives, a month at most
 
 # Settings of single audits stand in tables of their own, [audits.locality] for one; see docs/.
@@ -57,6 +58,7 @@ class Declared:
     storage_region: str = ""
     compute_region: str = ""
     attest_host: bool = False
+    hourly_rate: str = ""
     rights_days: int = 0
     audits: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
 

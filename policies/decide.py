@@ -5,7 +5,7 @@ The verdict is 'block' exactly when a rule whose remedy is 'block' is violated, 
 whatever the packs say (there is a rule, every sample was measured, something is left) are three
 rules of our own. A rule whose evidence is missing is reported as violated, with the remedy 'block'.
 
-Does not see: who signed a waiver. `governance.waivers` holds it to its signatures before it is
+Does not see: who signed a waiver. `governance.waiving` holds it to its signatures before it is
 handed in here.
 """
 

@@ -6,7 +6,7 @@ waive what holds by construction, a rule that says never, the child-safety pack,
 evidence is missing, or anything for a suspected sample.
 
 Does not see: who signed. Whoever hands waivers in has held them to their signatures
-(`governance.waivers`).
+(`governance.waiving.waivers`).
 """
 
 from collections.abc import Sequence

@@ -1,11 +1,14 @@
 """What every test may ask for."""
 
+import contextlib
+import itertools
 import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import postgres_server
 import pytest
 
 
@@ -44,3 +47,22 @@ def go(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[int, str
         return ended.returncode, ended.stdout + ended.stderr
 
     return run
+
+
+@pytest.fixture(scope="session")
+def new_schema(postgres: str) -> Callable[[], str]:
+    """Makes empty schemas on the server, whose sessions begin with the default that hurts most."""
+    numbers, settings = itertools.count(), "-cdefault_transaction_isolation=serializable"
+    return lambda: postgres_server.new_schema(postgres, f"ledger_{next(numbers)}", settings)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL server that was started for these tests."""
+    with contextlib.ExitStack() as stack:
+        careless = ["synchronous_commit=off"]  # as an administrator may have set it
+        try:
+            url = stack.enter_context(postgres_server.serving(careless))
+        except postgres_server.Absent as reason:
+            pytest.skip(str(reason))
+        yield url

@@ -4,6 +4,7 @@ Every setting is named once in the preset; there are no defaults in code, so the
 clearance covers all of them. Does not see: whether the settings train well.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ PRESETS = Path(__file__).parent / "presets"
 ROPE_STEP = 4  # a head holds two axes, each of an even number of channels
 MOST = 2**31  # of anything: beyond it a setting is a slip of the pen
 SIGNED = ("time_mean",)
+OPTIMISERS = ("adamw", "muon")
 T = TypeVar("T")
 
 
@@ -61,12 +63,17 @@ class ObjectiveConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimiserConfig:
-    """AdamW, gradient clipping, and the moving average of the weights."""
+    """AdamW or Muon, gradient clipping, and the moving average of the weights.
 
+    `kind` is `adamw` or `muon`; `momentum` is Muon's alone.
+    """
+
+    kind: str
     lr: float
     text_lr_share: float
     beta1: float
     beta2: float
+    momentum: float
     weight_decay: float
     clip_norm: float
     ema_decay: float
@@ -84,14 +91,35 @@ class ScheduleConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsConfig:
+    """A folder of weights by its name and the digest it must have; both '' where none is used."""
+
+    name: str
+    sha256: str
+
+    @property
+    def pinned(self) -> bool:
+        """Return whether the weights, where some are named, have a digest."""
+        return not self.name or re.fullmatch("[0-9a-f]{64}", self.sha256) is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationConfig:
-    """What is kept out of training, and how the samples that are judged are drawn."""
+    """What is kept out of training, how the samples that are judged are drawn, and who judges.
+
+    `reference_samples` is how many training pictures the drawn ones are held against, at most;
+    `resamples` how often a score is taken again for its interval.
+    """
 
     heldout_share: float
     loss_samples: int
     prompts: int
     steps: int
     guidance: float
+    reference_samples: int
+    resamples: int
+    extractor: WeightsConfig
+    clip: WeightsConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +154,11 @@ class RunConfig:
             (text.vocabulary > 256, "text.vocabulary does not hold the 256 bytes and the padding"),  # noqa: PLR2004
             (self.threads <= self.batch_size, "there are more threads than samples in a batch"),
             (schedule.warmup_share + schedule.decay_share <= 1, "warm-up and decay exceed the run"),
+            (self.optimiser.kind in OPTIMISERS, "optimiser.kind is neither adamw nor muon"),
             (0 < self.objective.time_floor < 1, "objective.time_floor is not between 0 and 1"),
+            (self.evaluation.resamples > 1, "evaluation.resamples is below 2: no interval"),
+            (self.evaluation.extractor.pinned, "evaluation.extractor.name has no sha256 beside it"),
+            (self.evaluation.clip.pinned, "evaluation.clip.name has no sha256 beside it"),
         )
 
     @classmethod

@@ -3,28 +3,36 @@
 Does not see: how the weights came about; it gets them with what was kept out of training.
 """
 
+import math
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
 
 from PIL import Image
 
-from governance.canon import Json, canonical, write_whole
-from training.budget import Deadline
+from governance.canon import Json, canonical, parse_json, sha256, write_whole
+from governance.errors import PramanaError
+from governance.records import as_object
+from training.budget import CLOSE_S, SPREAD, Deadline
 from training.config import RunConfig
 from training.data import ClearedSamples
 from training.evaluate.heldout import error_by_time, scene_scores, unseen_scenes
+from training.evaluate.judged import Judge
 from training.evaluate.scenes import caption, oracle
-from training.export import export
+from training.export import WEIGHTS_FILE, export
 from training.model import Model
+from training.output.policy import POLICY_FILE
+from training.output.provenance import Origin
 from training.record import Bars
 from training.sample import draw, save_grid
 
 CHUNK = 16  # prompts drawn at once; between chunks the clock is asked
 REHEARSED_STEPS = 2
 SHOWN = 32  # pictures in the grid
+REHEARSAL_FILE = "rehearsal.json"  # a run that was cut off comes back to what was measured
+NEAREST_FILE = "nearest.json"  # stays with the run
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -41,7 +49,7 @@ class Finishing:
     def rehearse(self, model: Model) -> tuple[float, float]:
         """Return the seconds that `complete` must have, and those in which it draws the rest.
 
-        Measured by one export and a little drawing.
+        Measured by one export, a little drawing, and judging training pictures as if drawn.
         """
         clock, config = self.deadline.clock, self.config
         began, scratch = clock(), self.folder / ".rehearsal"
@@ -53,8 +61,13 @@ class Finishing:
         began = clock()
         draw(model, [""] * CHUNK, short, seed=config.seed)
         chunk_s = (clock() - began) * config.evaluation.steps / REHEARSED_STEPS
+        began = clock()
+        self._judge([""] * config.evaluation.prompts, drawn=None)
+        judging_s = clock() - began
+        write_whole(self.folder / REHEARSAL_FILE, canonical({"judging_s": judging_s}))
         chunks = -(-config.evaluation.prompts // CHUNK)
-        return exported_s + 2 * chunk_s, (chunks - 1) * chunk_s  # the error by time costs one
+        score_s = (chunks - 1) * chunk_s + judging_s
+        return exported_s + 2 * chunk_s, score_s  # the error by time costs one chunk
 
     def complete(self, model: Model) -> dict[str, str]:
         """Write `pipeline/`, `samples.png`, `evaluation.json`; return the pipeline's SHA-256s."""
@@ -66,7 +79,7 @@ class Finishing:
         began = self.deadline.clock()
         images = list(self._drawn(model, prompts))
         drawing_s = self.deadline.clock() - began
-        save_grid(self.folder / "samples.png", images[:SHOWN])
+        save_grid(self.folder / "samples.png", images[:SHOWN], origin=self._origin(digests))
         read = [oracle(image) for image in images[: len(scenes)]]
         scores = scene_scores(scenes[: len(read)], read)
         evaluation: dict[str, Json] = {
@@ -77,10 +90,61 @@ class Finishing:
             "seconds_per_picture": drawing_s / len(images),
             "samples_shown": prompts[: len(images)][:SHOWN],
             "heldout_samples": len(self.heldout),
-            "heldout_error_by_time": error_by_time(model, self.heldout, self.config),
+            "heldout_error_by_time": {
+                time: error.to_json()
+                for time, error in error_by_time(model, self.heldout, self.config).items()
+            },
         }
+        evaluation.update(self._without_ids(self._judged(images, prompts)))
         write_whole(self.folder / "evaluation.json", canonical(evaluation))
         return digests
+
+    def _without_ids(self, said: Mapping[str, Json]) -> dict[str, Json]:
+        """Keep which training pictures are nearest with the run: the evaluation is handed out.
+
+        Whoever holds a picture could read from it that it was trained on; `pramana prove` tells
+        that to whoever asks, one picture at a time.
+        """
+        ways = as_object(said.get("memorised", {}), "what was memorised")
+        near = {way: found.pop("nearest") for way, found in ways.items() if isinstance(found, dict)}
+        if not near:
+            return dict(said)
+        data = canonical(near)
+        write_whole(self.folder / NEAREST_FILE, data, mode=0o600)
+        return {**said, "memorised": {**ways, "nearest_sha256": sha256(data)}}
+
+    def _judged(self, images: Sequence[Image.Image], prompts: Sequence[str]) -> dict[str, Json]:
+        """Return scores against the training pictures; or why there are none, if need be."""
+        path = self.folder / REHEARSAL_FILE
+        if not path.is_file():
+            return {"not_judged": "there was no time to measure how long it takes"}
+        judging_s = as_object(parse_json(path.read_bytes()), REHEARSAL_FILE).get("judging_s")
+        needed_s = SPREAD * judging_s if isinstance(judging_s, int | float) else math.inf
+        if self.deadline.time_left() < CLOSE_S + needed_s:
+            return {"not_judged": "there was no time left"}
+        try:
+            return self._judge(prompts[: len(images)], drawn=images)
+        except PramanaError as fault:  # weights that are gone by now cost the scores, not the run
+            return {"not_judged": str(fault)}
+
+    def _judge(
+        self, prompts: Sequence[str], *, drawn: Sequence[Image.Image] | None
+    ) -> dict[str, Json]:
+        """Judge drawn pictures, or as many training pictures where none are drawn yet."""
+        stand_ins = self.trained.pixels[: len(prompts)].transpose(0, 2, 3, 1)
+        images = [Image.fromarray(one) for one in stand_ins] if drawn is None else drawn
+        return Judge.of(self.config).judged(
+            images,
+            prompts[: len(images)],
+            trained=self.trained,
+            heldout=self.heldout,
+            shown=SHOWN,
+        )
+
+    def _origin(self, pipeline: Mapping[str, str]) -> Origin:
+        """Return what the grid says of itself; there is no card yet."""
+        weights, policy = pipeline[WEIGHTS_FILE], pipeline[POLICY_FILE]
+        return Origin(run=self.folder.name, weights=weights, card="", policy=policy)
 
     def _told(self) -> list[str]:
         """Return captions to draw where nothing can be asked that is known to be unseen."""

@@ -4,7 +4,6 @@ Does not see: permission. Who calls this has admitted a clearance.
 """
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -16,12 +15,14 @@ from training import optim
 from training.budget import Watch
 from training.config import RunConfig
 from training.data import ClearedSamples
+from training.heartbeat import Heartbeat
 from training.journal import Journal
 from training.model import Tokens, rotary
 from training.objective import Noised
 from training.parallel import Workers
 from training.record import Bar
 from training.state import Training
+from training.window import Window
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -34,6 +35,8 @@ class Surroundings:
     watch: Watch
     workers: Workers
     metrics: Journal
+    window: Window
+    heartbeat: Heartbeat
     save: Callable[[Training], None]
     stop: Callable[[], bool]
     bar: Bar  # told of each whole second of training
@@ -49,10 +52,8 @@ def train(training: Training, around: Surroundings) -> None:
     pixels = torch.from_numpy(around.samples.pixels)
     phases = rotary(training.model.transformer, config.image_px)
     parameters = training.parameters()
-    busy_s = time.process_time()
     while watch.goes_on() and not around.stop():
-        counts, was_busy_s = training.counts, busy_s
-        lr_share = watch.lr_share()
+        counts, lr_share = training.counts, watch.lr_share()
         places = around.samples.places(config.seed, counts.samples, config.batch_size)
         batch = Noised.drawn(
             pixels[places], around.tokens.rows(places), config.objective, training.generator
@@ -71,15 +72,15 @@ def train(training: Training, around: Surroundings) -> None:
                 f"The loss or its gradient is not a number at step {counts.step}. Start again: it "
                 "goes on from the last checkpoint. If it comes back, lower optimiser.lr."
             )
-        busy_s = time.process_time()
         training.counts = counts.after_step(
             (around.samples.digests[place] for place in places),
             loss=loss_now,
             lr_share=lr_share,
             train_s=watch.stepped(),
-            cpu_s=busy_s - was_busy_s,
         )
         around.metrics.append(training.counts.line(loss_now, norm_now, config.optimiser.lr))
+        around.window.stepped(loss_now)
+        around.heartbeat.beat(training.counts.step)
         around.bar(int(training.counts.train_s) - int(counts.train_s))
         if watch.save_due():
             around.save(training)

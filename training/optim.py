@@ -1,23 +1,90 @@
 """The optimiser, and the moving average of the weights.
 
+AdamW moves everything; or Muon moves the matrices within the denoiser's blocks, and AdamW the rest.
+
 Does not see: what the gradients are of.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from training.config import OptimiserConfig
+from training.muon import MOMENTUM, Muon
 
 TEXT = "text."  # how the names of its parameters begin
+BLOCKS = "transformer.blocks."
+MODULATION = ".modulation."  # six maps of one vector in one matrix: left to AdamW, like embeddings
 MATRIX = 2  # dimensions; only matrices decay
+ADAM_KEEPS = ("step", "exp_avg", "exp_avg_sq")
+Named = Iterable[tuple[str, nn.Parameter]]
 
 
-def make_optimiser(
-    parameters: Iterable[tuple[str, nn.Parameter]], config: OptimiserConfig
-) -> torch.optim.AdamW:
-    """Return AdamW: only matrices decay, and the text encoder learns at its share of the rate."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Optimiser:
+    """One or two optimisers that each own some of the parameters, and step together."""
+
+    parts: tuple[torch.optim.Optimizer, ...]
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Return the groups of all parts."""
+        return [group for part in self.parts for group in part.param_groups]
+
+    def step(self) -> None:
+        """Move every parameter."""
+        for part in self.parts:
+            part.step()
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for part in self.parts:
+            part.zero_grad()
+
+    def state_of(self, parameter: nn.Parameter) -> Mapping[str, Tensor]:
+        """Return what is kept for a parameter; nothing before the first step."""
+        kept: Mapping[str, Tensor] = self._owner(parameter).state.get(parameter, {})
+        return kept
+
+    def keeps(self, parameter: nn.Parameter) -> tuple[str, ...]:
+        """Return the names of what is kept for a parameter once there was a step."""
+        return (MOMENTUM,) if isinstance(self._owner(parameter), Muon) else ADAM_KEEPS
+
+    def restore(self, parameter: nn.Parameter, state: Mapping[str, Tensor]) -> None:
+        """Take what was kept for a parameter."""
+        self._owner(parameter).state[parameter] = dict(state)
+
+    def _owner(self, parameter: nn.Parameter) -> torch.optim.Optimizer:
+        return next(
+            part
+            for part in self.parts
+            for group in part.param_groups
+            if any(member is parameter for member in group["params"])
+        )
+
+
+def make_optimiser(parameters: Named, config: OptimiserConfig) -> Optimiser:
+    """Return the optimiser of a model: only matrices decay, and text learns at its own rate."""
+    named = list(parameters)
+    turned = [p for name, p in named if config.kind == "muon" and _in_blocks(name, p)]
+    others = [(name, p) for name, p in named if all(p is not other for other in turned)]
+    adamw = _adamw(others, config)
+    if not turned:
+        return Optimiser((adamw,))
+    muon = Muon(turned, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+    for group in muon.param_groups:
+        group["rate_share"] = 1.0
+    return Optimiser((muon, adamw))
+
+
+def _in_blocks(name: str, parameter: nn.Parameter) -> bool:
+    return name.startswith(BLOCKS) and MODULATION not in name and parameter.ndim == MATRIX
+
+
+def _adamw(parameters: Named, config: OptimiserConfig) -> torch.optim.AdamW:
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in parameters:
         key = (name.startswith(TEXT), parameter.ndim >= MATRIX)
@@ -33,7 +100,7 @@ def make_optimiser(
     return torch.optim.AdamW(described, config.lr, (config.beta1, config.beta2), fused=True)
 
 
-def step(optimiser: torch.optim.Optimizer, config: OptimiserConfig, *, lr_share: float) -> Tensor:
+def step(optimiser: Optimiser, config: OptimiserConfig, *, lr_share: float) -> Tensor:
     """Clip the gradients, step at this share of the peak rate, return the norm before clipping."""
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     norm = nn.utils.clip_grad_norm_(parameters, config.clip_norm)

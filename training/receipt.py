@@ -35,15 +35,31 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptLine:
-    """One line of `receipts.jsonl`: what a checkpoint has seen. `joules` is an estimate."""
+    """One line of `receipts.jsonl`: a checkpoint, and what happened since the line before.
+
+    Samples are numbered from 1 in the order they were seen. The receipt covers all of them; the
+    loss, the seconds of training and the joules are of this stretch. `joules` were counted or
+    estimated as `joules_method` and `joules_source` say. `cost_so_far` is of the whole run since
+    it began, at the rate its operator declared; None where none is declared, and so not known.
+    """
 
     step: int
-    samples: int
+    first_sample: int
+    last_sample: int
     receipt: str
     checkpoint: str
-    loss: float
+    loss_mean: float
+    loss_std: float
+    loss_min: float
+    loss_max: float
     seconds: float
-    joules_estimated: float
+    joules: float
+    joules_low: float
+    joules_high: float
+    joules_method: str
+    joules_source: str
+    cost_so_far: float | None
+    currency: str
 
     def to_json(self) -> dict[str, Json]:
         """Return the line as JSON."""

@@ -76,9 +76,10 @@ class RunRecord:
 class Result:
     """`result.json`: how a run ended.
 
-    `receipt` covers every sample seen. `margin_s` is positive when the run ended in time.
-    `joules_estimated` is processor seconds times the watts that the preset assumes; `flops` are
-    counted from shapes, of training alone. `pipeline` is SHA-256 by file name.
+    `receipt` covers every sample seen. `margin_s` is positive when the run ended in time. `joules`
+    sum over the receipt lines, so over training and its checkpoints, and `joules_method` says how
+    they are known; `flops` are counted from shapes, of training alone. `cost` is of the whole run
+    at the rate its operator declared, None where none is declared. `pipeline` is SHA-256 by name.
     """
 
     run: str
@@ -94,7 +95,12 @@ class Result:
     train_s: float
     parameters: int
     flops: float
-    joules_estimated: float
+    joules: float
+    joules_low: float
+    joules_high: float
+    joules_method: str
+    cost: float | None
+    currency: str
     captions_truncated: int
     pipeline: Mapping[str, str]
 

@@ -13,21 +13,24 @@ from typing import NoReturn
 from governance.canon import Json, canonical, sha256, write_whole
 from governance.clearance import Clearance, check_standing
 from governance.errors import PramanaError, Refused, Tampered
-from governance.ledger import Ledger
 from governance.snapshot import Snapshot
+from governance.trail.ledger import Ledger
 from training import checkpoint
 from training.budget import Deadline, Pace, Reserve, Schedule, Watch
 from training.config import RunConfig
 from training.data import ClearedList, ClearedSamples
 from training.finish import Finishing
 from training.flops import train_flops
+from training.heartbeat import Heartbeat
 from training.journal import Journal
 from training.loop import Surroundings, train
+from training.meters import Meter, Rate
 from training.model import Tokens, make_tokenizer
 from training.parallel import workers
 from training.receipt import ReceiptLine
 from training.record import RESULT_FILE, Bars, Result, RunRecord, State
 from training.state import Training
+from training.window import Window
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -43,17 +46,20 @@ class Run:
     deadline: Deadline
     bars: Bars
     stop: Callable[[], bool]
+    rate: Rate | None = None
 
     def complete(self, listed: ClearedList, snapshot: Snapshot) -> Result:
         """Read, train to the deadline, finish. Raises what `training.start.start` says."""
         self._check_time()
         came_at = self.deadline.clock()
+        heartbeat = Heartbeat(folder=self.folder, deadline=self.deadline)
+        bars = heartbeat.watched(self.bars)
         samples = ClearedSamples.open(
             self.clearance,
             listed=listed,
             snapshot=snapshot,
             image_px=self.config.image_px,
-            bars=self.bars,
+            bars=bars,
         )
         trained, heldout = samples.split(self.config.evaluation.heldout_share)
         training = self._resumed() or self._fresh(trained)
@@ -64,15 +70,12 @@ class Run:
             trained=trained,
             heldout=heldout,
             deadline=self.deadline,
-            bars=self.bars,
+            bars=bars,
         )
         with workers(self.config.threads) as pool:
-            setup_s = self.deadline.clock() - came_at
-            reserve = self._reserve(finishing, training)
-            pace = self._pace(training, reserve, setup_s)
-            watch = Watch(
-                pace=pace, reserve=reserve, checkpoint_s=self.config.schedule.checkpoint_s
-            )
+            watch = self._watch(finishing, training, came_at=came_at)
+            meter = Meter.open(watts_per_core=self.config.watts_per_core)
+            window = Window(meter=meter, began=training.counts)
             around = Surroundings(
                 config=self.config,
                 samples=trained,
@@ -80,18 +83,21 @@ class Run:
                 watch=watch,
                 workers=pool,
                 metrics=self._metrics,
-                save=partial(self._save, watch=watch),
+                window=window,
+                heartbeat=heartbeat,
+                save=partial(self._save, watch=watch, window=window),
                 stop=self.stop,
-                bar=self.bars("training", int(pace.window_s(reserve.seconds()))),
+                bar=bars("training", int(watch.pace.window_s(watch.reserve.seconds()))),
             )
-            saved = training.counts.step
             train(training, around)
-            if training.counts.step > saved:
-                self._save(training, watch)
+            if window.losses:
+                self._save(training, watch, window)
             self._check_trained(training)
             training.settle()
             pipeline = finishing.complete(training.model)
-        return self._close(training, tokens, pipeline)
+        result = self._close(training, tokens, pipeline)
+        heartbeat.enter("ended")
+        return result
 
     @property
     def _metrics(self) -> Journal:
@@ -136,18 +142,12 @@ class Run:
             "checkpoint": line.checkpoint,
         }
 
-    def _save(self, training: Training, watch: Watch) -> None:
+    def _save(self, training: Training, watch: Watch, window: Window) -> None:
         """Write a checkpoint, its receipt and its entry; then make it the one to resume from."""
         counts = training.counts
-        line = ReceiptLine(
-            step=counts.step,
-            samples=counts.samples,
-            receipt=counts.receipt,
-            checkpoint=checkpoint.save(self.folder, training),
-            loss=counts.loss,
-            seconds=counts.train_s,
-            joules_estimated=counts.cpu_s * self.config.watts_per_core,
-        )
+        digest = checkpoint.save(self.folder, training)
+        cost, currency = self._cost()
+        line = window.close(counts, checkpoint=digest, cost=cost, currency=currency)
         self._receipts.append(line.to_json(), durable=True)
         self.ledger.append("run.checkpoint", self._told(line))
         checkpoint.point(self.folder, counts.step)
@@ -159,6 +159,22 @@ class Run:
             check_standing(self.envelope, self.ledger, now)
         except Refused as fault:
             self._halt(fault)
+
+    def _cost(self) -> tuple[float | None, str]:
+        """Return the cost since the run began, downtime as well, and its currency."""
+        if self.rate is None:
+            return None, ""
+        gone_s = self.record.budget_s - self.deadline.time_left()
+        return self.rate.cost(gone_s), self.rate.currency
+
+    def _watch(self, finishing: Finishing, training: Training, *, came_at: float) -> Watch:
+        setup_s = self.deadline.clock() - came_at
+        reserve = self._reserve(finishing, training)
+        return Watch(
+            pace=self._pace(training, reserve, setup_s),
+            reserve=reserve,
+            checkpoint_s=self.config.schedule.checkpoint_s,
+        )
 
     def _reserve(self, finishing: Finishing, training: Training) -> Reserve:
         """Return the reserve as it was kept, or as a rehearsal measures it if there is time."""
@@ -221,6 +237,8 @@ class Run:
         counts, left_s = training.counts, self.deadline.time_left()
         state: State = "finished" if left_s >= 0 else "late"
         words = int(tokens.mask.sum(dim=1).max())
+        lines = [ReceiptLine.from_json(line) for line in self._receipts.read()]
+        cost, currency = self._cost()
         result = Result(
             run=self.record.run,
             preset=self.config.preset,
@@ -229,13 +247,18 @@ class Run:
             steps=counts.step,
             samples_seen=counts.samples,
             receipt=counts.receipt,
-            checkpoint=str(self._receipts.read()[-1]["checkpoint"]),
+            checkpoint=lines[-1].checkpoint,
             seconds=self.record.budget_s - left_s,
             margin_s=left_s,
             train_s=counts.train_s,
             parameters=training.model.parameter_count(),
             flops=train_flops(self.config, words) * counts.samples,
-            joules_estimated=counts.cpu_s * self.config.watts_per_core,
+            joules=sum(line.joules for line in lines),
+            joules_low=sum(line.joules_low for line in lines),
+            joules_high=sum(line.joules_high for line in lines),
+            joules_method="; ".join(dict.fromkeys(line.joules_method for line in lines)),
+            cost=cost,
+            currency=currency,
             captions_truncated=tokens.truncated,
             pipeline=pipeline,
         )

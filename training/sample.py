@@ -3,38 +3,76 @@
 Ours, because the stock PRX pipelines of diffusers 0.42 fail with guidance and more than one prompt
 (their time has two rows for 2B pictures), and because their step grid wastes its last step.
 
-Does not see: whether what was drawn may be shown; drawn pictures are a dataset of their own.
+Does not see: whether what was drawn may be shown (`training.output.door` asks), or what it depicts:
+drawn pictures are a dataset of their own.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Self
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from governance.canon import whole_file
+from governance.canon import write_whole
 from training.config import RunConfig
 from training.model import CHANNELS, Model, Tokens, predict, rotary
 from training.objective import to_pixels
+from training.output.provenance import Origin
 
 GRID_COLUMNS = 8
+TIME_FLOOR = 0.05  # as in every preset; at 20 steps or fewer it changes nothing
 
 
-@torch.no_grad()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How pictures are drawn: their side, the words read, the steps, how hard a prompt pulls."""
+
+    image_px: int
+    max_tokens: int
+    steps: int
+    guidance: float
+    time_floor: float
+
+    @classmethod
+    def of(cls, config: RunConfig) -> Self:
+        """Return how a run draws."""
+        return cls(
+            image_px=config.image_px,
+            max_tokens=config.text.max_tokens,
+            steps=config.evaluation.steps,
+            guidance=config.evaluation.guidance,
+            time_floor=config.objective.time_floor,
+        )
+
+    def noise(self, count: int, *, seed: int) -> Tensor:
+        """Return what `count` pictures begin as, (N, 3, S, S), the same for the same seed."""
+        shape = (count, CHANNELS, self.image_px, self.image_px)
+        return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
 def draw(
     model: Model, prompts: Sequence[str], config: RunConfig, *, seed: int
 ) -> list[Image.Image]:
     """Draw one picture a prompt; the same for the same seed."""
-    wanted, rows = config.evaluation, len(prompts)
-    told = Tokens.of(prompts, model.tokenizer, config.text.max_tokens).rows(range(rows))
+    sampling = Sampling.of(config)
+    return denoised(model, prompts, sampling, sampling.noise(len(prompts), seed=seed))
+
+
+@torch.no_grad()
+def denoised(
+    model: Model, prompts: Sequence[str], sampling: Sampling, noisy: Tensor
+) -> list[Image.Image]:
+    """Draw one picture a prompt out of noise (N, 3, S, S)."""
+    rows = len(prompts)
+    told = Tokens.of(prompts, model.tokenizer, sampling.max_tokens).rows(range(rows))
     ids = torch.cat((torch.zeros_like(told.ids), told.ids))
     mask = torch.cat((torch.zeros_like(told.mask), told.mask))  # untold rows see no token
-    text, phases = model.encode(ids, mask), rotary(model.transformer, config.image_px)
-    shape = (rows, CHANNELS, config.image_px, config.image_px)
-    noisy = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-    grid = torch.linspace(1.0, 0.0, wanted.steps + 1)
+    text, phases = model.encode(ids, mask), rotary(model.transformer, sampling.image_px)
+    grid = torch.linspace(1.0, 0.0, sampling.steps + 1)
     for now, following in pairwise(grid):
         untold, clean = predict(
             model.transformer,
@@ -44,14 +82,17 @@ def draw(
             mask=mask,
             phases=phases,
         ).chunk(2)
-        clean = untold + wanted.guidance * (clean - untold)
-        velocity = (noisy - clean) / now.clamp(min=config.objective.time_floor)
+        clean = untold + sampling.guidance * (clean - untold)
+        velocity = (noisy - clean) / now.clamp(min=sampling.time_floor)
         noisy = noisy + (following - now) * velocity
     return [_image(picture) for picture in to_pixels(noisy)]
 
 
-def save_grid(path: Path, images: Sequence[Image.Image], *, zoom: int = 3) -> None:
-    """Write pictures of one size as a PNG grid, eight in a row, enlarged without smoothing."""
+def save_grid(path: Path, images: Sequence[Image.Image], *, origin: Origin, zoom: int = 3) -> None:
+    """Write pictures of one size as a PNG grid, eight in a row, enlarged without smoothing.
+
+    Like every picture that is handed out, the grid states its origin.
+    """
     side = images[0].width * zoom
     columns = min(GRID_COLUMNS, len(images))
     sheet = Image.new("RGB", (columns * side, -(-len(images) // columns) * side))
@@ -59,8 +100,7 @@ def save_grid(path: Path, images: Sequence[Image.Image], *, zoom: int = 3) -> No
         row, column = divmod(place, columns)
         tile = image.resize((side, side), Image.Resampling.NEAREST)
         sheet.paste(tile, (column * side, row * side))
-    with whole_file(path) as stream:
-        sheet.save(stream, format="PNG")
+    write_whole(path, origin.encoded(sheet))
 
 
 def _image(pixels: Tensor) -> Image.Image:

@@ -19,15 +19,16 @@ from pathlib import Path
 from governance.canon import Json, canonical, sha256, write_whole
 from governance.clearance import Clearance, Terms, admit, find_logged, revoked_in
 from governance.errors import Refused, Tampered, UsageError
-from governance.ledger import Ledger
-from governance.memory import Memory
-from governance.sealed import DataKeys
+from governance.sealing.sealed import DataKeys
+from governance.signers.trust import Trust
 from governance.snapshot import Snapshot
 from governance.statements import payload_of
-from governance.trust import Trust
+from governance.trail.ledger import Ledger
+from governance.trail.memory import Memory
 from training.budget import Clock, Deadline, Reserve, billing_clock
 from training.config import RunConfig
 from training.data import ClearedList
+from training.meters import Rate
 from training.record import ENDED, RUN_FILE, Bars, Result, RunRecord, quiet
 
 CLEARANCE_FILE = "clearance.json"
@@ -58,6 +59,7 @@ def start(  # noqa: PLR0913  the door names everything it holds against the clea
     unlock: Callable[[Clearance], DataKeys | None] = _no_keys,
     clock: Clock | None = None,
     bars: Bars = quiet,
+    rate: Rate | None = None,
 ) -> Result:
     """Train under a clearance until its deadline; resume when the folder holds a run of it.
 
@@ -75,6 +77,7 @@ def start(  # noqa: PLR0913  the door names everything it holds against the clea
         unlock: asks the keeper for the keys of encrypted samples, once the clearance is used.
         clock: seconds since the epoch.
         bars: draws progress.
+        rate: what the machine costs an hour, where that is declared.
 
     Raises:
         Refused: the clearance does not allow this run, or its time is over.
@@ -122,6 +125,7 @@ def start(  # noqa: PLR0913  the door names everything it holds against the clea
             deadline=Deadline(started_at=record.started_at, budget_s=budget_s, clock=clock),
             bars=bars,
             stop=stop,
+            rate=rate,
         )
         return run.complete(listed, snapshot)
 

@@ -18,7 +18,6 @@ from training.config import RunConfig
 from training.model import Model, build, load_tokenizer
 from training.receipt import Receipt
 
-MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what AdamW keeps for each parameter
 DICE = "generator"
 SMOOTH = 0.97  # of the loss that is shown: about the last thirty steps
 
@@ -33,7 +32,6 @@ class Counts:
     lr_share: float = 0.0
     loss: float = 0.0
     train_s: float = 0.0
-    cpu_s: float = 0.0
 
     def after_step(
         self,
@@ -42,7 +40,6 @@ class Counts:
         loss: float,
         lr_share: float,
         train_s: float,
-        cpu_s: float,
     ) -> Self:
         """Return the counts after a step on these images that took so long."""
         seen = Receipt(bytes.fromhex(self.receipt), self.samples).extended(digests)
@@ -54,7 +51,6 @@ class Counts:
             lr_share=lr_share,
             loss=smooth * self.loss + (1 - smooth) * loss,
             train_s=self.train_s + train_s,
-            cpu_s=self.cpu_s + cpu_s,
         )
 
     def line(self, loss: float, grad_norm: float, lr: float) -> dict[str, Json]:
@@ -87,7 +83,7 @@ class Training:
 
     model: Model
     averages: list[Tensor]
-    optimiser: torch.optim.AdamW
+    optimiser: optim.Optimiser
     generator: torch.Generator
     counts: Counts = field(default_factory=Counts)
 
@@ -118,7 +114,7 @@ class Training:
         moments = {
             f"{name}/{moment}": value
             for name, parameter in named
-            for moment, value in self.optimiser.state[parameter].items()
+            for moment, value in self.optimiser.state_of(parameter).items()
         }
         return {
             "weights": {name: parameter.detach() for name, parameter in named},
@@ -136,9 +132,11 @@ class Training:
             ):
                 parameter.copy_(tensors["weights"][name])
                 average.copy_(tensors["average"][name])
-                self.optimiser.state[parameter] = {
-                    moment: tensors["optimiser"][f"{name}/{moment}"].clone() for moment in MOMENTS
+                kept = {
+                    moment: tensors["optimiser"][f"{name}/{moment}"].clone()
+                    for moment in self.optimiser.keeps(parameter)
                 }
+                self.optimiser.restore(parameter, kept)
         except (KeyError, RuntimeError) as fault:
             raise Tampered(f"This checkpoint does not fit the run config: {fault}.") from None
         self.counts = counts

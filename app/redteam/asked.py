@@ -11,10 +11,10 @@ from securesystemslib.signer import Signer
 from app.redteam.attack import Unharmed, Victim
 from app.redteam.scratch import DISPUTED, ENGINEER, Scratch
 from governance.canon import sha256
-from governance.papers import entries_on_waivers, gather
 from governance.statements import sign
-from governance.waived import desk_of, standings
-from governance.waivers import Act, Request, Verb, shown
+from governance.waiving.papers import entries_on_waivers, gather
+from governance.waiving.waived import desk_of, standings
+from governance.waiving.waivers import Act, Request, Verb, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from securesystemslib.signer import Signer
 
-from governance import merkle, tables
 from governance.canon import Json, canonical, file_sha256
-from governance.log import Entry
-from governance.note import Checkpoint, sign_note
 from governance.snapshot import Snapshot
 from governance.statements import payload_of, sign
+from governance.trail import merkle, tables
+from governance.trail.log import Entry
+from governance.trail.note import Checkpoint, sign_note
 from governance.workspace import Workspace
 
 

@@ -25,7 +25,7 @@ from app.redteam.scratch import (
     Ground,
     Scratch,
 )
-from governance.memory import Memory
+from governance.trail.memory import Memory
 from governance.workspace import LEDGER_VARIABLE, Workspace
 
 SAMPLES, SEED = 48, 20261123

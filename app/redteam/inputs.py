@@ -22,11 +22,11 @@ from PIL import Image
 from app.redteam.attack import Attack, Unharmed, Victim
 from app.redteam.forged import flip
 from app.redteam.scratch import Scratch
-from governance import roles
 from governance.canon import canonical, file_sha256
 from governance.errors import Tampered, UsageError
 from governance.images import Undecodable, decode
-from governance.keys import make_key
+from governance.signers import roles
+from governance.signers.keys import make_key
 
 INSIDE: Final = "a source is read below its own folder, regular files only"
 BOUNDED: Final = "a small file cannot make the reader large"

@@ -11,11 +11,11 @@ from typing import Final
 
 from app.redteam.attack import Attack, Victim
 from app.redteam.scratch import Scratch
-from governance import roles
 from governance.errors import Refused, Tampered
-from governance.keys import TRUST_FILE, Keyring, make_key
+from governance.signers import roles
+from governance.signers.keys import TRUST_FILE, Keyring, make_key
+from governance.signers.trust import TrustedKey
 from governance.statements import signed_by
-from governance.trust import TrustedKey
 
 COUNTS: Final = "a key counts for its one role, until it is rotated, and never once it is revoked"
 SEEN: Final = "in production nothing trains before enough witnesses have seen the clearance"

@@ -17,7 +17,7 @@ from app.redteam.attack import Attack, Unharmed, Victim
 from app.redteam.scratch import ENGINEER, FORBIDDEN, LAWYERS, OFFICER, OWNER, Scratch
 from governance.canon import sha256
 from governance.errors import Refused
-from governance.waivers import Act, Request
+from governance.waiving.waivers import Act, Request
 
 APART: Final = "who asks, who owns the data and who approves are three, by key and by person"
 ROLE: Final = "whoever approves has a role that the rule names, and a key that counts"

@@ -14,13 +14,13 @@ from typing import Final
 from app.redteam.attack import Attack, Victim
 from app.redteam.forged import edit, edit_json, flip, signed_anew
 from app.redteam.scratch import Scratch
-from governance import roles
 from governance.canon import canonical
 from governance.cards.bundle import CARD, CARD_STATEMENT, SUMS, listing, signed_listing
 from governance.errors import EvidenceMissing, PramanaError, Refused, Tampered
-from governance.keys import Keyring
+from governance.signers import roles
+from governance.signers.keys import Keyring
+from governance.signers.trust import TRUST_FILE, Trust
 from governance.statements import sign
-from governance.trust import TRUST_FILE, Trust
 
 WHOLE: Final = "a bundle is what was signed: no file of it is another, missing or added"
 SHOWN: Final = "whoever can list and sign a bundle anew still cannot change what stands behind it"

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from governance.clearance import Terms
-from governance.keys import Keyring, signer_at
 from governance.records import Decision
+from governance.signers.keys import Keyring, signer_at
+from governance.signers.trust import Trust
 from governance.snapshot import Snapshot
-from governance.trust import Trust
 from governance.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -22,13 +22,13 @@ from app.redteam.attack import Attack, Unharmed, Victim
 from app.redteam.forged import edit_shard, flip
 from app.redteam.ground import CutOff
 from app.redteam.scratch import Scratch
-from governance import rights
 from governance.clearance import Clearance, read_clearance
-from governance.disclosure import make_presence_file
 from governance.errors import EvidenceMissing, Refused, Tampered
-from governance.presence import Presence
-from governance.presence_file import PresenceFile, check_presence
-from governance.release import (
+from governance.rights import requests as rights
+from governance.rights.disclosure import make_presence_file
+from governance.rights.presence import Presence
+from governance.rights.presence_file import PresenceFile, check_presence
+from governance.sealing.release import (
     PACKAGE_FILE,
     check_keys,
     erase,

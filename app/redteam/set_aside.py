@@ -13,10 +13,10 @@ from app.redteam.asked import ask, asked_for, not_set_aside, say
 from app.redteam.attack import Attack, Unharmed, Victim
 from app.redteam.forged import edit, flip
 from app.redteam.scratch import DISPUTED, ENGINEER, LAWYERS, PACKS, PEOPLE, Scratch
-from governance import roles
 from governance.errors import Refused, Tampered, UsageError
+from governance.signers import roles
 from governance.statements import sign
-from governance.waived import decision_waivers, desk_of
+from governance.waiving.waived import decision_waivers, desk_of
 
 EXACT: Final = (
     "a waiver holds for one rule, one policy's bytes, exactly these samples, until its end"

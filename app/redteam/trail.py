@@ -19,11 +19,11 @@ from app.redteam.scratch import Scratch
 from governance.canon import sha256
 from governance.clearance import REVOKED, revoke
 from governance.errors import Tampered
-from governance.log import Entry
-from governance.note import SignedNote
-from governance.proofs import check_proof, write_proof
 from governance.statements import payload_of
-from governance.witness import accept, check_checkpoint, check_cosigned, check_grown
+from governance.trail.log import Entry
+from governance.trail.note import SignedNote
+from governance.trail.proofs import check_proof, write_proof
+from governance.trail.witness import accept, check_checkpoint, check_cosigned, check_grown
 
 SIGNED: Final = "no act can be edited, hidden, moved or added without the signed tree showing it"
 GROWS: Final = "a ledger only grows: it extends every checkpoint that anybody kept"

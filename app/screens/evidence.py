@@ -12,7 +12,7 @@ import streamlit as st
 from app import view
 from app.review import PLACE
 from governance.errors import PramanaError, Tampered
-from governance.note import Checkpoint
+from governance.trail.note import Checkpoint
 from governance.workspace import Workspace
 
 

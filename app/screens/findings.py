@@ -15,7 +15,7 @@ from app.screens.evidence import nothing_yet, verified
 from app.screens.tables import picked
 from app.waiver_rows import waiver_rows
 from governance.records import Decision
-from governance.waived import standings
+from governance.waiving.waived import standings
 from governance.workspace import Workspace
 
 PAGE_ROWS, PLOT_ROWS = 20, 24

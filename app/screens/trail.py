@@ -26,10 +26,13 @@ if not rows:
 size, seen, root = st.columns([1, 1, 3])
 size.metric("Acts recorded", f"{head.size:,}", border=True)
 witnesses = view.seen_by(workspace)
-profile = workspace.keyring.trust().profile
-seen.metric("Witnesses", len(witnesses), profile, delta_color="off", border=True)
+seen.metric("Witnesses", len(witnesses), border=True)
 with root:
-    st.caption("Merkle root over all of them (RFC 6962). Keep it elsewhere, and compare.")
+    trust = workspace.keyring.trust()
+    st.caption(
+        "Merkle root over all of them (RFC 6962). Keep it elsewhere, and compare. "
+        f"Profile {trust.profile}: {trust.witnesses} witnesses must cosign before anything trains."
+    )
     st.code(head.root.hex(), language=None)
     for person, at in witnesses:
         st.caption(f"{person} saw the trail grow, {at}")

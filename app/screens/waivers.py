@@ -11,7 +11,7 @@ from streamlit.column_config import NumberColumn, TextColumn
 from app.screens.evidence import nothing_yet, verified
 from app.screens.tables import picked
 from app.waiver_rows import SOON_DAYS, waiver_rows
-from governance.waived import standings
+from governance.waiving.waived import standings
 
 WAIVERS = {
     "state": TextColumn("state", width=130),

@@ -23,8 +23,8 @@ def new_key(workspace: Path, role: str, person: str) -> None:
     Example:
         pramana keys new dpo asha
     """  # noqa: D301
-    from governance.keys import make_key  # noqa: PLC0415  heavy
-    from governance.roles import check_words, trust_key  # noqa: PLC0415  heavy
+    from governance.signers.keys import make_key  # noqa: PLC0415  heavy
+    from governance.signers.roles import check_words, trust_key  # noqa: PLC0415  heavy
     from governance.workspace import Workspace  # noqa: PLC0415  heavy
 
     check_words(role, person)
@@ -85,8 +85,8 @@ def trust(
         pramana keys trust --witnesses 1 --out trust.json
     """  # noqa: D301
     from governance.canon import write_whole  # noqa: PLC0415  heavy
-    from governance.roles import require_witnesses, trust_key  # noqa: PLC0415  heavy
-    from governance.trust import key_from_pem  # noqa: PLC0415  heavy
+    from governance.signers.roles import require_witnesses, trust_key  # noqa: PLC0415  heavy
+    from governance.signers.trust import key_from_pem  # noqa: PLC0415  heavy
     from governance.workspace import Workspace  # noqa: PLC0415  heavy
 
     place = Workspace.at(workspace)
@@ -116,7 +116,7 @@ def rotate_key(workspace: Path, role: str) -> None:
     Example:
         pramana keys rotate gate
     """  # noqa: D301
-    from governance.roles import rotate  # noqa: PLC0415  heavy
+    from governance.signers.roles import rotate  # noqa: PLC0415  heavy
     from governance.workspace import Workspace  # noqa: PLC0415  heavy
 
     click.echo(f"{rotate(Workspace.at(workspace), role).id}  {role}")
@@ -132,7 +132,7 @@ def revoke_key(workspace: Path, keyid: str) -> None:
     Example:
         pramana keys revoke 3f9a11c0
     """  # noqa: D301
-    from governance.roles import revoke  # noqa: PLC0415  heavy
+    from governance.signers.roles import revoke  # noqa: PLC0415  heavy
     from governance.workspace import Workspace  # noqa: PLC0415  heavy
 
     key = revoke(Workspace.at(workspace), keyid)
@@ -149,7 +149,7 @@ def forget_person(workspace: Path, person: str) -> None:
     Example:
         pramana keys forget asha
     """  # noqa: D301
-    from governance.salts import forget  # noqa: PLC0415  heavy
+    from governance.signers.salts import forget  # noqa: PLC0415  heavy
     from governance.workspace import Workspace  # noqa: PLC0415  heavy
 
     forget(Workspace.at(workspace).salts, person)

@@ -35,7 +35,7 @@ def verify(workspace: Path, *, as_json: bool) -> None:
     Example:
         pramana ledger verify
     """  # noqa: D301
-    from governance.witness import check_cosigned  # noqa: PLC0415  heavy
+    from governance.trail.witness import check_cosigned  # noqa: PLC0415  heavy
 
     place = _place(workspace)
     trust, found = place.keyring.trust(), place.ledger.verify()
@@ -78,7 +78,7 @@ def prove(workspace: Path, act: str, out: Path, *, as_json: bool) -> None:
     """  # noqa: D301
     from governance.canon import write_whole  # noqa: PLC0415  heavy
     from governance.errors import UsageError  # noqa: PLC0415  heavy
-    from governance.proofs import (  # noqa: PLC0415  heavy
+    from governance.trail.proofs import (  # noqa: PLC0415  heavy
         SUFFIX,
         check_proof,
         covering,
@@ -132,9 +132,9 @@ def check(proof: Path, leaf: Path | None, trust_file: Path, *, as_json: bool) ->
     Example:
         pramana ledger check decision.tlog-proof --trust trust.json
     """  # noqa: D301
-    from governance.ledger import Entry  # noqa: PLC0415  heavy
-    from governance.proofs import check_proof  # noqa: PLC0415  heavy
-    from governance.trust import Trust  # noqa: PLC0415  heavy
+    from governance.signers.trust import Trust  # noqa: PLC0415  heavy
+    from governance.trail.ledger import Entry  # noqa: PLC0415  heavy
+    from governance.trail.proofs import check_proof  # noqa: PLC0415  heavy
 
     data = (leaf or proof.with_suffix(".leaf")).read_bytes()
     trust = Trust.from_bytes(trust_file.read_bytes())
@@ -203,7 +203,7 @@ def witness(
     """  # noqa: D301
     from app.cosigning import cosigned, cosigned_copy  # noqa: PLC0415  heavy
     from governance.errors import UsageError  # noqa: PLC0415  heavy
-    from governance.witness import accept  # noqa: PLC0415  heavy
+    from governance.trail.witness import accept  # noqa: PLC0415  heavy
 
     if add:
         place = _place(workspace)
@@ -233,7 +233,7 @@ def consistency(workspace: Path, old: Path, *, as_json: bool) -> None:
     """  # noqa: D301
     import base64  # noqa: PLC0415  heavy
 
-    from governance.witness import check_checkpoint, check_grown  # noqa: PLC0415  heavy
+    from governance.trail.witness import check_checkpoint, check_grown  # noqa: PLC0415  heavy
 
     place = _place(workspace)
     trust, trail = place.keyring.trust(), place.ledger
@@ -267,7 +267,7 @@ def export(workspace: Path, out: Path) -> None:
     Example:
         pramana ledger export --out public/
     """  # noqa: D301
-    from governance import tiles  # noqa: PLC0415  heavy
+    from governance.trail import tiles  # noqa: PLC0415  heavy
 
     found = tiles.export(_place(workspace).ledger, out)
     click.echo(f"{found.size} entries in {out}: checkpoint, tile/")
@@ -290,7 +290,7 @@ def copy(workspace: Path, to: str) -> None:
     """  # noqa: D301
     from dataclasses import replace  # noqa: PLC0415  heavy
 
-    from governance import ledger as trails  # noqa: PLC0415  heavy
+    from governance.trail import ledger as trails  # noqa: PLC0415  heavy
 
     trail = _place(workspace).ledger
     head = trails.copy(trail, replace(trail, url=to))
@@ -328,8 +328,8 @@ def _number(act: str, size: int) -> int:
 
 def _vkeys(place: "Workspace", size: int) -> list[str]:
     """Return the keys a C2SP reader needs for a checkpoint: the log's, then each witness's."""
-    from governance.note import log_vkey, witness_vkey  # noqa: PLC0415  heavy
-    from governance.witness import witness_name  # noqa: PLC0415  heavy
+    from governance.trail.note import log_vkey, witness_vkey  # noqa: PLC0415  heavy
+    from governance.trail.witness import witness_name  # noqa: PLC0415  heavy
 
     trust, act = place.keyring.trust(), max(size - 1, 0)
     watching = [k.public for k in trust.keys if k.role == "witness" and k.counts(act)]

@@ -28,8 +28,8 @@ def prove(workspace: Path, *, image: Path, run: str, snapshot: str, out: Path) -
         pramana verify proof.json --trust trust.json
     """  # noqa: D301
     from governance.canon import write_whole  # noqa: PLC0415  heavy
-    from governance.disclosure import make_presence_file  # noqa: PLC0415  heavy
-    from governance.presence_file import check_presence_file  # noqa: PLC0415  heavy
+    from governance.rights.disclosure import make_presence_file  # noqa: PLC0415  heavy
+    from governance.rights.presence_file import check_presence_file  # noqa: PLC0415  heavy
     from governance.workspace import Workspace  # noqa: PLC0415  heavy
 
     if run and snapshot:
@@ -89,7 +89,7 @@ def withdraw(  # noqa: PLR0913  an option each
     from datetime import UTC, datetime  # noqa: PLC0415  heavy
 
     from app import rights as told  # noqa: PLC0415  heavy
-    from governance import rights  # noqa: PLC0415  heavy
+    from governance.rights import requests as rights  # noqa: PLC0415  heavy
     from governance.workspace import Workspace  # noqa: PLC0415  heavy
 
     named = bool(samples or images or sources or subjects)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from governance.trust import Trust
+    from governance.signers.trust import Trust
     from governance.verify import Check
 
 
@@ -36,14 +36,14 @@ def verify(target: Path, trust: Path | None) -> None:
 
 
 def _checks(target: Path, trust: Path | None) -> "list[Check]":
-    from governance.trust import Trust  # noqa: PLC0415  heavy
+    from governance.signers.trust import Trust  # noqa: PLC0415  heavy
 
     pinned = Trust.from_bytes(trust.read_bytes()) if trust else None
     if target.is_dir():
         return _of_folder(target, pinned)
     if pinned is None:
         raise click.UsageError("A proof brings no keys of its own; give yours with --trust.")
-    from governance.presence_file import check_presence_file  # noqa: PLC0415  heavy
+    from governance.rights.presence_file import check_presence_file  # noqa: PLC0415  heavy
 
     return check_presence_file(target, pinned)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from governance.waivers import Verb
+    from governance.waiving.waivers import Verb
 
 KEY = click.option(
     "--key", required=True, type=click.Path(dir_okay=False, path_type=Path),
@@ -49,7 +49,7 @@ def request(
             --reason "statues in a museum" --measure "a person looked at each"
     """  # noqa: D301
     from app import waivers  # noqa: PLC0415  heavy
-    from governance.keys import signer_at  # noqa: PLC0415  heavy
+    from governance.signers.keys import signer_at  # noqa: PLC0415  heavy
     from governance.workspace import Workspace  # noqa: PLC0415  heavy
 
     asked = waivers.request(
@@ -133,7 +133,7 @@ def list_waivers(workspace: Path, *, as_json: bool) -> None:
     from datetime import UTC, datetime  # noqa: PLC0415  only here
 
     from app.waiver_rows import waiver_lines, waiver_rows  # noqa: PLC0415  heavy
-    from governance.waived import standings  # noqa: PLC0415  heavy
+    from governance.waiving.waived import standings  # noqa: PLC0415  heavy
     from governance.workspace import Workspace  # noqa: PLC0415  heavy
 
     rows = waiver_rows(standings(Workspace.at(workspace)), datetime.now(UTC))
@@ -154,7 +154,7 @@ def _say(
     reason: str = "",
 ) -> None:
     from app import waivers  # noqa: PLC0415  heavy
-    from governance.keys import signer_at  # noqa: PLC0415  heavy
+    from governance.signers.keys import signer_at  # noqa: PLC0415  heavy
     from governance.workspace import Workspace  # noqa: PLC0415  heavy
 
     act = waivers.say(

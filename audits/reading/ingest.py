@@ -26,7 +26,7 @@ from audits.reading.shards import ShardWriter
 from audits.reading.sources import ALLOWED, Found, Piece, pieces_of, samples_of
 from governance.canon import printable, sha256
 from governance.errors import UsageError
-from governance.sealed import NewKeys
+from governance.sealing.sealed import NewKeys
 from governance.snapshot import MANIFEST, Snapshot, seal
 
 FAULT = "ingest_fault"  # a column of ours among the extra ones: why a sample has no picture

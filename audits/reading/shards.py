@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from governance.canon import file_sha256
-from governance.sealed import NewKeys
+from governance.sealing.sealed import NewKeys
 from governance.snapshot import IMAGE, Shard
 
 SHARD_BYTES = 256 << 20

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 from governance.cards import waiver_files
 from governance.cards.evidence import CHECKPOINT, DECISION_FILE, Evidence
 from governance.errors import EvidenceMissing, Tampered
-from governance.proofs import SUFFIX, Proof, ProofFile, check_proof, write_proof
 from governance.records import as_object, json_object
-from governance.trust import Trust
+from governance.signers.trust import Trust
+from governance.trail.proofs import SUFFIX, Proof, ProofFile, check_proof, write_proof
+from governance.trail.witness import check_cosigned
 from governance.verify import RESULT_FILE
-from governance.witness import check_cosigned
 
 if TYPE_CHECKING:
-    from governance.ledger import Ledger
+    from governance.trail.ledger import Ledger
 
 PROOFS, LEAF = "ledger", ".leaf"
 DECIDED, CLEARED, SPENT, FINISHED = "decided", "cleared", "clearance.spent", "run.finished"

@@ -146,7 +146,7 @@ def _model_card(evidence: Evidence) -> dict[str, Json]:
     counts = {k: v for k, v in sorted(evaluation.items()) if isinstance(v, bool | int)}
     if counts:
         card["properties"] = [_property(f"evaluation:{k}", _text(v)) for k, v in counts.items()]
-    if result.get("joules_estimated"):
+    if result.get("joules"):
         card["considerations"] = {"environmentalConsiderations": _energy(result)}
     return card
 
@@ -157,26 +157,39 @@ def _metrics(evaluation: Mapping[str, Any]) -> Iterator[Json]:
         if isinstance(value, float):
             yield {"type": name, "value": _text(value)}
         elif isinstance(value, Mapping) and {"share", "low", "high"} <= value.keys():
-            interval = {"lowerBound": _text(value["low"]), "upperBound": _text(value["high"])}
-            yield {"type": name, "value": _text(value["share"]), "confidenceInterval": interval}
+            yield {"type": name, **_bounded(value, "share")}
         elif isinstance(value, Mapping):
             for part, inner in sorted(value.items()):
                 if isinstance(inner, int | float):
                     yield {"type": name, "slice": str(part), "value": _text(inner)}
+                elif isinstance(inner, Mapping) and "value" in inner:
+                    yield {"type": name, "slice": str(part), **_bounded(inner, "value")}
+
+
+def _bounded(known: Mapping[str, Any], name: str) -> dict[str, Json]:
+    """Return a score as CycloneDX writes it, with its interval where it has one."""
+    if not {"low", "high"} <= known.keys():
+        return {"value": _text(known[name])}
+    interval = {"lowerBound": _text(known["low"]), "upperBound": _text(known["high"])}
+    return {"value": _text(known[name]), "confidenceInterval": interval}
 
 
 def _energy(result: Mapping[str, Any]) -> dict[str, Json]:
     """Return the energy of training. Nothing is said of its source or its CO2: no evidence is."""
-    joules = result["joules_estimated"]
+    joules = result["joules"]
     cost: dict[str, Json] = {"value": float(joules) / JOULES_PER_KWH, "unit": "kWh"}
-    how = _property("method", "estimated: processor seconds times the watts the preset assumes")
+    how = [
+        _property(name, _text(result[name]))
+        for name in ("joules_method", "joules_low", "joules_high")
+        if name in result
+    ]
     return {
         "energyConsumptions": [
             {
                 "activity": "training",
                 "energyProviders": [],
                 "activityEnergyCost": cost,
-                "properties": [how],
+                "properties": how,
             }
         ]
     }

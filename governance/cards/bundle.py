@@ -23,10 +23,10 @@ from governance.cards.bom import BOM_FILE, bom_statement, render_bom
 from governance.cards.evidence import BESIDE, CHECKPOINT, FOLDER, Evidence
 from governance.cards.model_signature import SIGNATURE_FILE, sign_model
 from governance.errors import Tampered
-from governance.note import COSIGNATURE, SignedNote, VerifierKey, log_vkey, open_note
+from governance.signers.trust import NOTES, TRUST_FILE, Trust, TrustedKey
 from governance.statements import SVR, sign, statement
-from governance.trust import NOTES, TRUST_FILE, Trust, TrustedKey
-from governance.witness import witness_name
+from governance.trail.note import COSIGNATURE, SignedNote, VerifierKey, log_vkey, open_note
+from governance.trail.witness import witness_name
 
 if TYPE_CHECKING:
     from governance.workspace import Workspace

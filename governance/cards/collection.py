@@ -28,10 +28,10 @@ from governance.cards.evidence import (
 from governance.cards.waiver_files import waiver_evidence
 from governance.clearance import read_clearance
 from governance.errors import EvidenceMissing
+from governance.rights.withdrawals import for_card
+from governance.signers.trust import TRUST_FILE
 from governance.statements import payload_of
-from governance.trust import TRUST_FILE
 from governance.verify import CLEARANCE_FILE
-from governance.withdrawals import for_card
 
 if TYPE_CHECKING:
     from governance.workspace import Workspace

@@ -14,8 +14,8 @@ from governance.canon import Json, code_digest, parse_json, sha256
 from governance.clearance import Clearance, read_clearance
 from governance.errors import EvidenceMissing, Tampered, UsageError
 from governance.records import Decision, Finding, PolicyUsed, as_object, json_object
+from governance.signers.trust import TRUST_FILE, Trust
 from governance.statements import payload_of
-from governance.trust import TRUST_FILE, Trust
 from governance.verify import CLEARANCE_FILE, PROVENANCE_FILE, RESULT_FILE
 
 FOLDER = "evidence"
@@ -39,6 +39,7 @@ OPTIONAL_RUN_FILES = (EVALUATION_FILE,)
 EXPORTER_FILE = "exporter.json"  # which program rendered card and bill of materials
 CHECKPOINT = "ledger/checkpoint"  # a C2SP signed note
 MODEL_INDEX = "model_index.json"
+USAGE_POLICY = "usage_policy.md"  # beside the weights; its digest is in the result
 BESIDE = (TRUST_FILE, CHECKPOINT, MODEL_INDEX)  # evidence that lies elsewhere in a bundle
 
 

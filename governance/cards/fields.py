@@ -16,12 +16,24 @@ from governance.cards.evidence import (
     DECLARED_FILE,
     EVALUATION_FILE,
     FINDINGS_FILE,
+    USAGE_POLICY,
     Evidence,
 )
 from governance.records import Finding
-from governance.trust import TRUST_FILE
+from governance.signers.trust import TRUST_FILE
+from governance.trail.witness import check_checkpoint, check_cosigned
 from governance.verify import CLEARANCE_FILE, RESULT_FILE
-from governance.witness import check_checkpoint, check_cosigned
+
+READS = {  # how a score is to be read, by a part of its name
+    "scores / frechet": (
+        "the interval is over pictures; a Fréchet distance falls as pictures are added, so only "
+        "scores of the same number, weights and protocol compare"
+    ),
+    "memorised / by_": (
+        "squared distances to the nearest training picture (by hash: bits of 64); closer means "
+        "below the 1 % quantile of the pictures kept out of training"
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +54,7 @@ def fields(evidence: Evidence) -> list[Field]:
         *_data(evidence),
         *_findings(evidence),
         *_training(evidence),
-        *_evaluation(evidence),
+        *evaluated(evidence),
         *_ledger(evidence),
     ]
 
@@ -57,7 +69,7 @@ def _model(evidence: Evidence) -> Iterator[Field]:
         ("Contact", DECLARED_FILE, declared.get("contact")),
         ("Licence of the weights", DECLARED_FILE, None),
         ("Intended use", DECLARED_FILE, None),
-        ("Uses that are out of scope", DECLARED_FILE, None),
+        ("Uses that are out of scope", RESULT_FILE, _usage_policy(result)),
         ("Preset", CONFIG_FILE, config.get("preset")),
         ("Resolution", CONFIG_FILE, _with_unit(config.get("image_px"), "px")),
         ("Parameters", RESULT_FILE, _count(result.get("parameters"))),
@@ -65,6 +77,12 @@ def _model(evidence: Evidence) -> Iterator[Field]:
         yield Field(
             section=section, name=name, value=str(value) if value else None, evidence=source
         )
+
+
+def _usage_policy(result: dict[str, Any]) -> str | None:
+    """Return the usage policy that came out with the weights, by its digest."""
+    digest = result.get("pipeline", {}).get(USAGE_POLICY)
+    return f"{USAGE_POLICY}, SHA-256 {digest}" if digest else None
 
 
 def _data(evidence: Evidence) -> Iterator[Field]:
@@ -109,7 +127,10 @@ def _training(evidence: Evidence) -> Iterator[Field]:
         ("Seconds left at the deadline", _number(result.get("margin_s"))),
         ("Host", clearance.host),
         ("Floating-point operations, by formula", _number(result.get("flops"))),
-        ("Energy in joules, an estimate", _number(result.get("joules_estimated"))),
+        ("Energy of training in joules", _number(result.get("joules"))),
+        ("Energy in joules, at least", _number(result.get("joules_low"))),
+        ("Energy in joules, at most", _number(result.get("joules_high"))),
+        ("How the energy is known", result.get("joules_method")),
         ("Receipt (hash chain over the images seen)", result.get("receipt")),
         ("Run config (digest)", clearance.run_config),
     )
@@ -117,14 +138,18 @@ def _training(evidence: Evidence) -> Iterator[Field]:
         yield Field(section=section, name=name, value=value, evidence=RESULT_FILE)
 
 
-def _evaluation(evidence: Evidence) -> Iterator[Field]:
+def evaluated(evidence: Evidence) -> Iterator[Field]:
+    """Yield the scores of a run, each with how it is to be read."""
     found = evidence.json(EVALUATION_FILE)
     if not found:
         yield Field(
             section="Evaluation", name="Held-out scores", value=None, evidence=EVALUATION_FILE
         )
     for name, value in sorted(_leaves(found)):
-        yield Field(section="Evaluation", name=name, value=value, evidence=EVALUATION_FILE)
+        note = next((said for part, said in READS.items() if part in name), "")
+        yield Field(
+            section="Evaluation", name=name, value=value, evidence=EVALUATION_FILE, note=note
+        )
 
 
 def _ledger(evidence: Evidence) -> Iterator[Field]:
@@ -157,10 +182,25 @@ def _leaves(value: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]
         name = f"{above}{key}"
         if isinstance(inner, dict) and {"share", "low", "high"} <= set(inner):
             yield name, _with_interval(inner["share"], inner["low"], inner["high"])
+        elif isinstance(inner, dict) and {"value", "count"} <= set(inner):
+            yield name, _estimated(inner)
         elif isinstance(inner, dict):
             yield from _leaves(inner, f"{name} / ")
         elif isinstance(inner, bool | int | float | str):
             yield name, str(inner) if isinstance(inner, bool | str) else _number(inner) or ""
+
+
+def _estimated(known: dict[str, Any]) -> str:
+    """Return an estimate with what it was taken on, and by which network where one looked."""
+    value = _number(known["value"]) or ""
+    if {"low", "high"} <= set(known):
+        value = _with_interval(known["value"], known["low"], known["high"])
+    if "extractor" not in known:
+        return f"{value}, {known['count']:,} samples"
+    return (
+        f"{value}, {known['count']:,} drawn, {known['reference']:,} of training, "
+        f"{known['extractor']} {known['sha256'][:12]}, {known['protocol']}"
+    )
 
 
 def _with_interval(value: object, low: object, high: object) -> str:

@@ -10,11 +10,12 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from governance.canon import printable
-from governance.cards.evidence import CHECKPOINT, Evidence
+from governance.cards.evidence import CHECKPOINT, USAGE_POLICY, Evidence
 from governance.cards.fields import Field, fields
 from governance.cards.waiver_files import said_of_waivers
 from governance.records import RuleResult
-from governance.witness import check_checkpoint
+from governance.trail.witness import check_checkpoint
+from governance.verify import RESULT_FILE
 
 if TYPE_CHECKING:
     from governance.workspace import Workspace
@@ -104,6 +105,14 @@ def _use(evidence: Evidence) -> Iterator[str]:
         "```",
         "",
     )
+    if USAGE_POLICY in evidence.json(RESULT_FILE).get("pipeline", {}):
+        yield from (
+            (
+                f"What nobody may use it for: [{USAGE_POLICY}]({USAGE_POLICY}). `pramana draw` "
+                "enforces what of it can be; the lines above do not."
+            ),
+            "",
+        )
 
 
 def _sections(rows: Sequence[Field]) -> Iterator[str]:

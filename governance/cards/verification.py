@@ -42,15 +42,15 @@ from governance.cards.model_signature import SIGNATURE_FILE, check_model
 from governance.cards.waiver_files import check_papers, extends_by
 from governance.errors import EvidenceMissing, Refused, Tampered
 from governance.records import json_object
+from governance.signers.trust import TRUST_FILE, TRUST_TYPE, Trust
 from governance.statements import CYCLONEDX, SVR, open_envelope, read_statement
-from governance.trust import TRUST_FILE, TRUST_TYPE, Trust
+from governance.trail.witness import check_checkpoint
 from governance.verify import (
     RESULT_FILE,
     Check,
     check_run,
     checked,
 )
-from governance.witness import check_checkpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,19 +11,19 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from governance import merkle
 from governance.canon import Json, canonical
 from governance.cards.evidence import Evidence
 from governance.errors import EvidenceMissing, Tampered
-from governance.note import Checkpoint, unbase64
 from governance.records import as_object, json_object
+from governance.signers.trust import Trust
 from governance.statements import payload_of
-from governance.trust import Trust
+from governance.trail import merkle
+from governance.trail.note import Checkpoint, unbase64
 
 if TYPE_CHECKING:
-    from governance.approvals import Extends
-    from governance.ledger import Entry, Ledger
-    from governance.papers import Papers
+    from governance.trail.ledger import Entry, Ledger
+    from governance.waiving.approvals import Extends
+    from governance.waiving.papers import Papers
     from governance.workspace import Workspace
 
 WAIVERS, INDEX, SAID = "waivers", "papers.json", "waiver.json"
@@ -41,8 +41,8 @@ def waiver_evidence(
     """
     if not waivers:
         return {}
-    from governance.papers import entries_on_waivers  # noqa: PLC0415  heavy
-    from governance.waived import decision_waivers, papers_of  # noqa: PLC0415  heavy
+    from governance.waiving.papers import entries_on_waivers  # noqa: PLC0415  heavy
+    from governance.waiving.waived import decision_waivers, papers_of  # noqa: PLC0415  heavy
 
     known = workspace.decision(decision)
     told = next(e for e in workspace.ledger.entries("decided") if e.body["decision"] == decision)
@@ -120,7 +120,7 @@ def check_papers(
         if aside or decision.verdict == "pass-with-waivers":
             raise Tampered(f"Something was set aside ({', '.join(aside)}) and no waiver is named.")
         return
-    from governance.approvals import check_waivers  # noqa: PLC0415  heavy
+    from governance.waiving.approvals import check_waivers  # noqa: PLC0415  heavy
 
     papers = [_papers(evidence, waiver, leaf_of) for waiver in decision.waivers]
     now = datetime.fromisoformat(at)
@@ -153,8 +153,8 @@ def said_of_waivers(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def _papers(evidence: Evidence, waiver: str, leaf_of: Callable[[int], bytes]) -> "Papers":
-    from governance.ledger import Entry  # noqa: PLC0415  heavy
-    from governance.papers import Papers  # noqa: PLC0415  heavy
+    from governance.trail.ledger import Entry  # noqa: PLC0415  heavy
+    from governance.waiving.papers import Papers  # noqa: PLC0415  heavy
 
     index = _index(evidence, waiver)
     requested, *acts = (

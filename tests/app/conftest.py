@@ -12,7 +12,6 @@ import pyarrow as pa
 import pytest
 from PIL import Image, ImageDraw
 
-from governance import merkle
 from governance.attest import audited, decided
 from governance.canon import canonical, digest, file_sha256, sha256, write_whole
 from governance.cards.bundle import (
@@ -23,13 +22,14 @@ from governance.cards.bundle import (
     signed_listing,
 )
 from governance.clearance import Terms, issue, read_clearance
-from governance.keys import Keyring
-from governance.ledger import Ledger
-from governance.note import Checkpoint, sign_note
-from governance.proofs import ProofFile
 from governance.records import Decision, Finding, PolicyUsed, RuleResult, findings_bytes
+from governance.signers.keys import Keyring
 from governance.snapshot import MANIFEST, samples_root, seal, write_table
 from governance.statements import PROVENANCE, payload_of, sign, statement
+from governance.trail import merkle
+from governance.trail.ledger import Ledger
+from governance.trail.note import Checkpoint, sign_note
+from governance.trail.proofs import ProofFile
 from governance.workspace import Workspace, write_json
 from training.record import Result
 
@@ -342,8 +342,9 @@ def _run_files(envelope: bytes) -> Mapping[str, bytes]:
         run=RUN, preset="micro", clearance=read_clearance(payload_of(envelope)).id,
         state="finished", steps=STEPS, samples_seen=32 * STEPS, receipt=digest("receipt"),
         checkpoint=digest("checkpoint"), seconds=117.4, margin_s=2.6, train_s=96.0,
-        parameters=5_412_096, flops=1.3e14, joules_estimated=2100.0, captions_truncated=0,
-        pipeline={},
+        parameters=5_412_096, flops=1.3e14, joules=2100.0, joules_low=1050.0,
+        joules_high=4200.0, joules_method="estimate", cost=None, currency="",
+        captions_truncated=0, pipeline={},
     )  # fmt: skip
     scores = {
         "all_attributes": {"right": 53, "asked": 64, "share": 0.83, "low": 0.79, "high": 0.87}

@@ -14,10 +14,10 @@ from governance.cards.bundle import SUMS, listing, make_bundle
 from governance.cards.model_signature import SIGNATURE_FILE, sign_model
 from governance.cards.verification import verify_bundle
 from governance.errors import EvidenceMissing, PramanaError, Tampered, UsageError
-from governance.keys import Keyring, Trust
-from governance.note import Checkpoint
-from governance.proofs import ProofFile, write_proof
+from governance.signers.keys import Keyring, Trust
 from governance.statements import payload_of, sign
+from governance.trail.note import Checkpoint
+from governance.trail.proofs import ProofFile, write_proof
 from governance.workspace import Workspace
 
 RUN = "run-2026-11-23-micro"

@@ -11,9 +11,9 @@ import pytest
 
 from governance.canon import canonical, file_sha256
 from governance.cards.bundle import listing
-from governance.keys import Keyring
+from governance.signers.keys import Keyring
+from governance.signers.trust import TRUST_FILE, TRUST_TYPE
 from governance.statements import PAYLOAD_TYPE, payload_of, sign
-from governance.trust import TRUST_FILE, TRUST_TYPE
 
 Insider = Callable[[Path], None]
 Attack = Callable[[Path], object]

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from app.cosigning import cosigned
-from governance import roles
 from governance.canon import write_whole
 from governance.cards.bundle import (
     CARD_STATEMENT,
@@ -19,10 +18,11 @@ from governance.cards.bundle import (
 )
 from governance.cards.verification import verify_bundle
 from governance.errors import EvidenceMissing
-from governance.keys import Keyring, make_key
-from governance.note import COSIGNATURE, VerifierKey, cosigners
+from governance.signers import roles
+from governance.signers.keys import Keyring, make_key
+from governance.signers.trust import Trust, key_from_pem
 from governance.statements import sign
-from governance.trust import Trust, key_from_pem
+from governance.trail.note import COSIGNATURE, VerifierKey, cosigners
 from governance.workspace import Workspace
 
 RUN = "run-2026-11-23-micro"

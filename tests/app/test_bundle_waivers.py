@@ -12,15 +12,15 @@ import pytest
 from governance.canon import canonical, sha256
 from governance.cards.bundle import make_bundle
 from governance.cards.verification import verify_bundle
-from governance.keys import signer_at
-from governance.ledger import Ledger
-from governance.papers import APPROVED, REQUESTED, act_body, requested_body
 from governance.records import Decision, PolicyUsed
-from governance.rights import Request as Withdrawing
-from governance.rights import withdraw
-from governance.salts import tag
+from governance.rights.requests import Request as Withdrawing
+from governance.rights.requests import withdraw
+from governance.signers.keys import signer_at
+from governance.signers.salts import tag
 from governance.statements import sign
-from governance.waivers import Act, Request, clause_of, sample_list, sample_root, shown
+from governance.trail.ledger import Ledger
+from governance.waiving.papers import APPROVED, REQUESTED, act_body, requested_body
+from governance.waiving.waivers import Act, Request, clause_of, sample_list, sample_root, shown
 from governance.workspace import Workspace
 
 RUN = "run-2026-11-23-micro"

@@ -17,7 +17,7 @@ import pytest
 from app import cli, planted
 from governance import attest
 from governance.clearance import Terms, issue, read_clearance
-from governance.keys import Keyring
+from governance.signers.keys import Keyring
 from governance.statements import payload_of, sign
 from governance.workspace import Workspace
 from training.config import load_preset
@@ -267,3 +267,37 @@ def test_a_workspace_verifies_and_says_what_was_altered(run: Run, place: Path) -
     _edit_measures(place)
     status, out, _ = run("verify", place)
     assert (status, "evidence (3)" in out) == (4, True), out
+
+
+def test_in_production_a_run_waits_for_a_witness_and_goes_on_under_the_same_clearance(
+    run: Run, place: Path, tmp_path: Path
+) -> None:
+    workspace = Workspace(place)
+    assert run("--workspace", place, "keys", "new", "witness", "university")[0] == 0
+    assert run("--workspace", place, "keys", "trust", "--witnesses", 1)[0] == 0
+    briefly = ("--workspace", place, "train", "--minutes", 0.04)  # too short for a step
+    status, _, err = run(*briefly)
+    assert (status, "clearance (8): " in err, "pramana ledger witness" in err) == (3, True, True)
+    key = place / ".pramana" / "keys" / "people" / "university-witness.pem"
+    witness = ("ledger", "witness", "--key", key, "--state", tmp_path / "witness")
+    assert run("--workspace", place, *witness)[0] == 0
+    status, _, err = run(*briefly)
+    assert (status, "leaves no time to train" in err) == (2, True), err  # the door let it pass
+    assert len(workspace.ledger.entries("cleared")) == 1
+
+
+@pytest.mark.postgres
+def test_a_ledger_that_moved_to_postgresql_is_the_one_that_was_seen_before(
+    run: Run, place: Path, new_schema: Callable[[], str]
+) -> None:
+    url = new_schema()
+    assert run("--workspace", place, "ledger", "verify")[0] == 0  # remembered from here on
+    assert run("--workspace", place, "ledger", "copy", "--to", url)[0] == 0
+    there = ("--workspace", place, "--ledger", url)
+    assert run(*there, "ledger", "verify")[0] == 0
+    status, _, err = run(*there, "train", "--minutes", 0.04)
+    assert (status, "leaves no time to train" in err) == (2, True), err
+    assert not Workspace(place).ledger.entries("cleared")  # the gate told the other ledger
+    other = new_schema()
+    status, _, err = run("--workspace", place, "--ledger", other, "train", "--minutes", 0.04)
+    assert (status, "memory (2)" in err) == (4, True), err

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from app.cli import cli
 from governance.clearance import revoked_in
 from governance.errors import PramanaError, Refused, UsageError
-from governance.trust import Trust
+from governance.signers.trust import Trust
 from governance.workspace import Workspace
 
 

@@ -17,9 +17,9 @@ from securesystemslib.signer import CryptoSigner
 
 from app.verbs.ledger import ledger
 from governance.errors import EvidenceMissing, PramanaError, Refused, Tampered, UsageError
-from governance.keys import signer_at
-from governance.note import VerifierKey, cosigners, log_vkey, open_note, unverified
-from governance.roles import require_witnesses, rotate, trust_key
+from governance.signers.keys import signer_at
+from governance.signers.roles import require_witnesses, rotate, trust_key
+from governance.trail.note import VerifierKey, cosigners, log_vkey, open_note, unverified
 from governance.workspace import Workspace
 
 Run = Callable[..., str]

@@ -15,7 +15,7 @@ import pytest
 from app import planted
 from governance.cards.bundle import CARD_STATEMENT, SUMS, listing, signed_listing
 from governance.cards.verification import verify_bundle
-from governance.keys import Keyring
+from governance.signers.keys import Keyring
 from governance.statements import PROVENANCE, payload_of, read_statement, sign
 from governance.workspace import Workspace
 

@@ -68,26 +68,29 @@ def _named(name: str) -> Attack:
 
 
 KNOCKED_OUT: dict[str, tuple[str, ...]] = {  # an attack, and what is taken away so that it succeeds
-    "the whole log is written anew with its own key": ("governance.memory.Memory.check",),
+    "the whole log is written anew with its own key": ("governance.trail.memory.Memory.check",),
     "the trust file from before a revocation is put back": (
-        "governance.memory.Memory._check_trust",
+        "governance.trail.memory.Memory._check_trust",
         "governance.clearance._named_by",
     ),
-    "the act that revoked it is hidden in the database": ("governance.ledger.Ledger.verify",),
-    "a second run uses it": ("governance.ledger.Ledger.spent", "governance.ledger.Ledger.spend"),
+    "the act that revoked it is hidden in the database": ("governance.trail.ledger.Ledger.verify",),
+    "a second run uses it": (
+        "governance.trail.ledger.Ledger.spent",
+        "governance.trail.ledger.Ledger.spend",
+    ),
     "a run goes on after its clearance was revoked": ("training.run.check_standing",),
     "a revoked clearance is used": ("governance.clearance._named_by",),
     "a stolen gate key signs, and the ledger is not told": ("governance.clearance._check_logged",),
     "it is written anew, and an auditor kept a checkpoint": (
-        "governance.merkle.check_consistency",
+        "governance.trail.merkle.check_consistency",
     ),
-    "a proof is shown with another act": ("governance.merkle.check_inclusion",),
-    "a cosignature is forged": ("governance.note._verify",),
+    "a proof is shown with another act": ("governance.trail.merkle.check_inclusion",),
+    "a cosignature is forged": ("governance.trail.note._verify",),
     "a row of measures is left out": ("app.clearing.check_evidence",),
     "a policy's file is edited after the decision": ("app.clearing._check_policies",),
-    "somebody signs for another text than was shown": ("governance.approvals._check_seen",),
+    "somebody signs for another text than was shown": ("governance.waiving.approvals._check_seen",),
     "the budget in the run's record is raised": ("training.start._told",),
-    "keys are asked for without a run": ("governance.release._running",),
+    "keys are asked for without a run": ("governance.sealing.release._running",),
     "the card is made kinder": ("governance.cards.verification._check_rendered",),
 }
 EMPTY = {

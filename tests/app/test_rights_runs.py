@@ -17,8 +17,8 @@ from governance.canon import sha256
 from governance.clearance import Terms
 from governance.errors import Refused
 from governance.records import Decision
-from governance.rights import Request, withdraw
-from governance.withdrawals import check_not_withdrawn
+from governance.rights.requests import Request, withdraw
+from governance.rights.withdrawals import check_not_withdrawn
 from governance.workspace import Workspace
 from training.config import RunConfig, load_preset
 from training.data import ClearedList, ClearedSamples

@@ -13,19 +13,19 @@ from app.rights import list_lines
 from app.verbs.rights import prove, withdraw
 from audits.reading.ingest import ingest
 from governance.canon import canonical, sha256
-from governance.disclosure import make_presence_file
 from governance.errors import EvidenceMissing, Tampered, UsageError
-from governance.keys import Keyring, TrustedKey, make_key
-from governance.presence import prove as proved
-from governance.presence_file import PresenceFile, check_presence_file
-from governance.proofs import write_proof
-from governance.rights import Request
-from governance.rights import withdraw as take_back
+from governance.rights.disclosure import make_presence_file
+from governance.rights.presence import prove as proved
+from governance.rights.presence_file import PresenceFile, check_presence_file
+from governance.rights.requests import Request
+from governance.rights.requests import withdraw as take_back
+from governance.rights.withdrawals import LeftOut, Standing
+from governance.signers.keys import Keyring, TrustedKey, make_key
+from governance.signers.trust import Trust
 from governance.snapshot import sample_leaves
 from governance.statements import payload_of, sign
-from governance.trust import Trust
+from governance.trail.proofs import write_proof
 from governance.verify import verify_workspace
-from governance.withdrawals import LeftOut, Standing
 from governance.workspace import Workspace
 from made import folder_of, parquet_of, png
 

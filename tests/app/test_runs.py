@@ -10,6 +10,7 @@ from governance.canon import canonical, parse_json
 from governance.errors import Refused, Tampered
 from governance.statements import PROVENANCE, sign, statement
 from governance.workspace import Workspace
+from training.heartbeat import HEARTBEAT_FILE
 
 
 @pytest.fixture
@@ -81,6 +82,24 @@ def test_a_run_that_goes_on_shows_what_is_there_and_says_it_is_not_signed(copy):
     latest, _ = runs.run_rows(copy)
     assert (latest.run, latest.state, latest.steps) == ("run-b", "◷ running, not signed yet", None)
     assert not runs.run_files(copy, "run-b", "run.json").signed
+
+
+@pytest.mark.parametrize(
+    ("age_s", "shown"),
+    [
+        (4, "◷ running: training, step 312, seen 4 s ago, 56 s left, not signed yet"),
+        (16, "◷ running: no sign of life for 16 s (training, step 312), not signed yet"),
+    ],
+    ids=["alive", "stale after three periods"],
+)
+def test_a_run_that_goes_on_shows_how_old_its_last_sign_of_life_is(copy, age_s, shown):
+    copy.ledger.spend("c" * 64, "run-b")
+    folder = copy.runs / "run-b"
+    folder.mkdir()
+    (folder / "run.json").write_bytes(canonical({"state": "running"}))
+    beat = {"at": 1000, "deadline_at": 1060, "phase": "training", "step": 312, "period_s": 5}
+    (folder / HEARTBEAT_FILE).write_bytes(canonical(beat))
+    assert runs.run_rows(copy, now=1000.0 + age_s)[0].state == shown
 
 
 def test_a_run_whose_folder_is_gone_says_so(copy, run):

@@ -23,8 +23,8 @@ from audits.personal import PersonalAudit
 from audits.reading.ingest import ingest
 from governance.canon import sha256
 from governance.errors import EvidenceMissing
-from governance.release import OVER, PACKAGE_FILE, erase, unlocked
-from governance.sealed import NewKeys, erase_keys
+from governance.sealing.release import OVER, PACKAGE_FILE, erase, unlocked
+from governance.sealing.sealed import NewKeys, erase_keys
 from governance.snapshot import Snapshot
 from governance.workspace import Workspace
 from made import folder_of, parquet_of, png

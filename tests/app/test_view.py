@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from app import runs, view
-from governance import merkle
 from governance.errors import EvidenceMissing, Tampered
-from governance.note import open_note
 from governance.records import RuleStatus, Verdict
+from governance.trail import merkle
+from governance.trail.note import open_note
 from governance.workspace import Workspace
 
 

@@ -23,13 +23,13 @@ from app.workflow import Audited, audit
 from governance.canon import sha256
 from governance.clearance import Terms, check_standing, read_clearance, revoked_in
 from governance.errors import EvidenceMissing, Refused, Tampered, UsageError
-from governance.keys import make_key
-from governance.papers import entries_on_waivers
 from governance.records import Decision
-from governance.roles import trust_key
+from governance.signers.keys import make_key
+from governance.signers.roles import trust_key
 from governance.statements import payload_of
 from governance.verify import check_evidence, verify_workspace
-from governance.waived import decision_waivers, standings
+from governance.waiving.papers import entries_on_waivers
+from governance.waiving.waived import decision_waivers, standings
 from governance.workspace import Workspace
 from training.record import quiet
 from training.start import host_class

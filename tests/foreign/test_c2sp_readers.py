@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 from securesystemslib.signer import CryptoSigner
 
-from governance import tiles
-from governance.keys import Keyring
-from governance.ledger import Ledger
-from governance.note import SignedNote, cosignature, log_vkey, with_lines, witness_vkey
-from governance.proofs import write_proof
-from governance.trust import TrustedKey
-from governance.witness import accept, witness_name
+from governance.signers.keys import Keyring
+from governance.signers.trust import TrustedKey
+from governance.trail import tiles
+from governance.trail.ledger import Ledger
+from governance.trail.note import SignedNote, cosignature, log_vkey, with_lines, witness_vkey
+from governance.trail.proofs import write_proof
+from governance.trail.witness import accept, witness_name
 
 SIZE, OLD, ACT = 600, 301, 77
 

@@ -1,17 +1,14 @@
-"""Ledgers, and where they may lie: an SQLite file, a PostgreSQL server started for these tests."""
+"""Ledgers in each place where one may lie: an SQLite file, a PostgreSQL server."""
 
-import contextlib
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-import postgres_server
 import pytest
 
-from governance.database import file_url
-from governance.keys import Keyring
-from governance.ledger import Ledger
+from governance.signers.keys import Keyring
+from governance.trail.database import file_url
+from governance.trail.ledger import Ledger
 from office import granted_one, office, peoples_keys  # noqa: F401  fixtures
 
 
@@ -65,22 +62,3 @@ def fill() -> Callable[[Ledger], Ledger]:
 def filled(fill: Callable[[Ledger], Ledger], ledger: Ledger) -> Ledger:
     """A ledger with a row in each of its own tables."""
     return fill(ledger)
-
-
-@pytest.fixture(scope="session")
-def new_schema(postgres: str) -> Callable[[], str]:
-    """Makes empty schemas on the server, whose sessions begin with the default that hurts most."""
-    numbers, settings = itertools.count(), "-cdefault_transaction_isolation=serializable"
-    return lambda: postgres_server.new_schema(postgres, f"ledger_{next(numbers)}", settings)
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The URL of a PostgreSQL server that was started for these tests."""
-    with contextlib.ExitStack() as stack:
-        careless = ["synchronous_commit=off"]  # as an administrator may have set it
-        try:
-            url = stack.enter_context(postgres_server.serving(careless))
-        except postgres_server.Absent as reason:
-            pytest.skip(str(reason))
-        yield url

@@ -9,13 +9,18 @@ import pyarrow as pa
 import pytest
 from securesystemslib.signer import Signer
 
-from governance.approvals import Waiver, check_waivers, earlier_trees
 from governance.canon import Json, sha256
-from governance.database import file_url
-from governance.filing import Desk
-from governance.keys import Keyring, signer_at
-from governance.ledger import Ledger
-from governance.papers import (
+from governance.records import Decision, PolicyUsed, RuleResult
+from governance.signers.keys import Keyring, signer_at
+from governance.signers.salts import tag
+from governance.signers.trust import Trust
+from governance.snapshot import MANIFEST
+from governance.statements import sign
+from governance.trail.database import file_url
+from governance.trail.ledger import Ledger
+from governance.waiving.approvals import Waiver, check_waivers, earlier_trees
+from governance.waiving.filing import Desk
+from governance.waiving.papers import (
     APPROVED,
     REJECTED,
     REQUESTED,
@@ -28,12 +33,7 @@ from governance.papers import (
     granted,
     requested_body,
 )
-from governance.records import Decision, PolicyUsed, RuleResult
-from governance.salts import tag
-from governance.snapshot import MANIFEST
-from governance.statements import sign
-from governance.trust import Trust
-from governance.waivers import (
+from governance.waiving.waivers import (
     Act,
     Request,
     clause_of,

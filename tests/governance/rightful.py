@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from governance.canon import canonical, digest, sha256
 from governance.clearance import Terms, issue, read_clearance
-from governance.handles import NO_IMAGE
 from governance.records import Decision
-from governance.rights import Answer, Request, withdraw
+from governance.rights.handles import NO_IMAGE
+from governance.rights.requests import Answer, Request, withdraw
 from governance.snapshot import (
     MANIFEST,
     TEXT_COLUMNS,

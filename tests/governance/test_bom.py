@@ -90,12 +90,16 @@ def _evidence(decision: Decision) -> Evidence:
     result = {
         "run": "run-1", "preset": "micro", "state": "finished", "steps": 640, "flops": 1.3e14,
         "parameters": 5_412_096, "samples_seen": 20_480, "receipt": sha256(b"receipt"),
-        "joules_estimated": 7.2e6,
+        "joules": 7.2e6, "joules_low": 3.6e6, "joules_high": 1.44e7, "joules_method": "estimate",
     }  # fmt: skip
     evaluation = {
         "all_attributes": {"share": 0.83, "low": 0.79, "high": 0.87, "asked": 64, "right": 53},
         "fid": 12.5,
-        "heldout_error_by_time": {"0.1": 0.006, "0.9": 0.02},
+        "heldout_error_by_time": {
+            "0.1": 0.006,
+            "0.5": {"value": 0.01, "low": 0.008, "high": 0.013, "count": 40},
+            "0.9": {"value": 0.02, "count": 1},
+        },
         "prompts_drawn": 64,
         "samples_shown": ["a red circle"],
     }
@@ -240,7 +244,10 @@ def test_the_model_card_reads_architecture_scores_and_energy_from_evidence(
         "confidenceInterval": {"lowerBound": "0.79", "upperBound": "0.87"},
     }  # fmt: skip
     assert {"type": "fid", "value": "12.5"} in metrics
-    assert {"type": "heldout_error_by_time", "slice": "0.9", "value": "0.02"} in metrics
+    by_time = [row for row in metrics if row["type"] == "heldout_error_by_time"]
+    assert by_time[0] == {"type": "heldout_error_by_time", "slice": "0.1", "value": "0.006"}
+    assert by_time[1]["confidenceInterval"] == {"lowerBound": "0.008", "upperBound": "0.013"}
+    assert by_time[2] == {"type": "heldout_error_by_time", "slice": "0.9", "value": "0.02"}
     (energy,) = card["considerations"]["environmentalConsiderations"]["energyConsumptions"]
     assert energy["activityEnergyCost"] == {"value": 2.0, "unit": "kWh"}
     assert energy["energyProviders"] == []

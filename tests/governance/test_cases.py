@@ -17,7 +17,7 @@ from governance.cases import (
     route,
 )
 from governance.errors import UsageError
-from governance.ledger import Ledger
+from governance.trail.ledger import Ledger
 from governance.workspace import Workspace
 
 ONE, OTHER = "a1" * 32, "a1b2" * 16

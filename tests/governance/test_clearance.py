@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer import CryptoSigner
 
-from governance import tables
 from governance.attest import CLEARED
 from governance.canon import sha256
 from governance.clearance import (
@@ -33,15 +32,16 @@ from governance.clearance import (
     revoke,
     revoked_in,
 )
-from governance.database import file_url
 from governance.errors import Refused, Tampered, UsageError
-from governance.keys import Keyring, make_key, signer_at
-from governance.ledger import Ledger
-from governance.proofs import write_proof
 from governance.records import Decision, PolicyUsed, RuleResult
+from governance.signers.keys import Keyring, make_key, signer_at
+from governance.signers.trust import Trust, TrustedKey
 from governance.statements import SVR, payload_of, sign, signed_by, statement
-from governance.trust import Trust, TrustedKey
-from governance.witness import cosign
+from governance.trail import tables
+from governance.trail.database import file_url
+from governance.trail.ledger import Ledger
+from governance.trail.proofs import write_proof
+from governance.trail.witness import cosign
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 TERMS = Terms(run_config="c" * 64, budget_s=60.0, host="linux-cpu")

@@ -20,12 +20,12 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from cryptography.x509 import load_der_x509_certificate
 from securesystemslib.signer import SSlibKey
 
-from governance import merkle
 from governance.canon import canonical, file_sha256
 from governance.errors import PramanaError, Refused, Tampered
-from governance.note import VerifierKey, open_note, unverified
+from governance.signers.trust import key_from_pem
 from governance.statements import open_envelope, read_statement
-from governance.trust import key_from_pem
+from governance.trail import merkle
+from governance.trail.note import VerifierKey, open_note, unverified
 
 pytestmark = pytest.mark.shared
 

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
-from governance.release import SUITE
+from governance.sealing.release import SUITE
 
 # RFC 9180 appendix A.1.1, and from the file it names as [TestVectors] the one of our suite: mode 0,
 # DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, first encryption.

@@ -7,11 +7,11 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from governance import merkle, tables
 from governance.errors import EvidenceMissing, Refused, Tampered, UsageError
-from governance.keys import Keyring
-from governance.ledger import Ledger, copy
-from governance.note import open_note
+from governance.signers.keys import Keyring
+from governance.trail import merkle, tables
+from governance.trail.ledger import Ledger, copy
+from governance.trail.note import open_note
 
 FILLED = (tables.entries, tables.heads, tables.cosignatures, tables.spent)
 

@@ -11,11 +11,11 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from governance import merkle, tables
-from governance.database import Database
 from governance.errors import EvidenceMissing, Tampered
-from governance.ledger import Entry, Ledger, copy
-from governance.note import Checkpoint, open_note, sign_note
+from governance.trail import merkle, tables
+from governance.trail.database import Database
+from governance.trail.ledger import Entry, Ledger, copy
+from governance.trail.note import Checkpoint, open_note, sign_note
 
 entries, heads, spent = tables.entries, tables.heads, tables.spent
 at, under = entries.c.number, heads.c.size

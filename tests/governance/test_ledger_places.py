@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from governance import database
-from governance.database import Database, check_local, file_url
 from governance.errors import PramanaError, Tampered, UsageError
-from governance.ledger import Ledger
+from governance.trail import database
+from governance.trail.database import Database, check_local, file_url
+from governance.trail.ledger import Ledger
 
 SECRET = "hunter2-%2F@:"  # noqa: S105  nobody's
 
@@ -67,7 +67,7 @@ def test_a_server_that_does_not_answer_is_a_fault_and_no_password_is_told(
 def test_without_its_driver_postgresql_is_named_with_what_to_install() -> None:
     code = (
         "import sys; sys.modules['psycopg'] = None\n"
-        "from governance.database import Database\n"
+        "from governance.trail.database import Database\n"
         "Database.at('postgresql://host/name')"
     )
     ended = subprocess.run(

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from governance.keys import Keyring
-from governance.ledger import Ledger
+from governance.signers.keys import Keyring
+from governance.trail.ledger import Ledger
 
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["governance.ledger", "governance.keys", "pytest"])
+processes.set_forkserver_preload(["governance.trail.ledger", "governance.signers.keys", "pytest"])
 
 
 def test_a_second_writer_waits_for_the_first(ledger: Ledger) -> None:

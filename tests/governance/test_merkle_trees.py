@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from governance import merkle
 from governance.errors import Tampered
+from governance.trail import merkle
 
 
 def _bytes(text: str | None) -> bytes:

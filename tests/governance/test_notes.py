@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from securesystemslib.signer import CryptoSigner, SSlibKey
 
-from governance import merkle
 from governance.errors import Tampered, UsageError
-from governance.note import (
+from governance.trail import merkle
+from governance.trail.note import (
     COSIGNATURE,
     DASH,
     Checkpoint,

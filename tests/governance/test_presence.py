@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from governance import merkle
 from governance.canon import canonical, sha256
 from governance.errors import Tampered
-from governance.presence import Place, Presence, check, prove
+from governance.rights.presence import Place, Presence, check, prove
 from governance.snapshot import MANIFEST, Snapshot, sample_leaves, samples_root, seal, write_table
+from governance.trail import merkle
 
 Edit = Callable[[Presence], Presence]
 

@@ -13,9 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from governance.canon import canonical, digest, file_sha256, sha256
 from governance.clearance import Clearance, Terms, issue, read_clearance, revoke
 from governance.errors import EvidenceMissing, PramanaError, Refused, Tampered, UsageError
-from governance.keys import Keyring
 from governance.records import Decision
-from governance.release import (
+from governance.sealing.release import (
     PACKAGE_FILE,
     READER_TYPE,
     check_keys,
@@ -27,7 +26,8 @@ from governance.release import (
     unlocked,
     vouch,
 )
-from governance.sealed import DataKeys, NewKeys, erase_keys, read_keys
+from governance.sealing.sealed import DataKeys, NewKeys, erase_keys, read_keys
+from governance.signers.keys import Keyring
 from governance.snapshot import MANIFEST, Shard, Snapshot, samples_root, seal
 from governance.statements import payload_of, sign
 from governance.workspace import Workspace

@@ -6,14 +6,14 @@ import pytest
 from rightful import SECRETS, House, image_of, row_of
 
 from governance.errors import EvidenceMissing, PramanaError, UsageError
-from governance.handles import NO_IMAGE
-from governance.salts import forget
-from governance.withdrawals import (
+from governance.rights.handles import NO_IMAGE
+from governance.rights.withdrawals import (
     WITHDRAWN,
     LeftOut,
     standing,
     withdrawals,
 )
+from governance.signers.salts import forget
 
 
 @pytest.fixture

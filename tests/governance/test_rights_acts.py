@@ -9,9 +9,8 @@ from rightful import FIRST, NOON, House, decided, image_of, row_of, sealed
 from governance.canon import canonical
 from governance.clearance import check_standing, read_clearance, revoked_in
 from governance.errors import EvidenceMissing, Refused, Tampered, UsageError
-from governance.rights import Request, close, withdraw
-from governance.statements import payload_of
-from governance.withdrawals import (
+from governance.rights.requests import Request, close, withdraw
+from governance.rights.withdrawals import (
     FLAGGED,
     WITHDRAWN,
     check_not_withdrawn,
@@ -20,6 +19,7 @@ from governance.withdrawals import (
     standing,
     withdrawals,
 )
+from governance.statements import payload_of
 from governance.workspace import Workspace
 
 

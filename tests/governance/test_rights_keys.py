@@ -10,11 +10,11 @@ from rightful import NOON, House, image_of, row_of
 
 from governance.canon import file_sha256
 from governance.cases import open_cases
-from governance.clocks import LAW, clock_lines, due_on
 from governance.errors import UsageError
-from governance.release import erased
-from governance.rights import Request, withdraw
-from governance.sealed import NewKeys, read_keys
+from governance.rights.clocks import LAW, clock_lines, due_on
+from governance.rights.requests import Request, withdraw
+from governance.sealing.release import erased
+from governance.sealing.sealed import NewKeys, read_keys
 from governance.snapshot import (
     MANIFEST,
     Shard,
@@ -141,7 +141,7 @@ def test_keys_that_a_kill_left_behind_are_erased_by_the_same_again(
     def killed(*_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("governance.rights.erase", killed)
+    monkeypatch.setattr("governance.rights.requests.erase", killed)
     with pytest.raises(KeyboardInterrupt):
         withdraw(workspace, Request(images=(image_of(1),)), now=NOON)
     monkeypatch.undo()

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from governance.errors import Refused, Tampered, UsageError
-from governance.keys import HOUSE, make_key
-from governance.memory import Memory
-from governance.roles import require_witnesses, revoke, rotate, trust_key
-from governance.salts import known_tag
+from governance.signers.keys import HOUSE, make_key
+from governance.signers.roles import require_witnesses, revoke, rotate, trust_key
+from governance.signers.salts import known_tag
+from governance.signers.trust import Trust
 from governance.statements import open_envelope, sign
-from governance.trust import Trust
-from governance.witness import check_checkpoint
+from governance.trail.memory import Memory
+from governance.trail.witness import check_checkpoint
 from governance.workspace import Workspace
 
 

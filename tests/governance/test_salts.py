@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from governance.errors import EvidenceMissing, Tampered
-from governance.salts import forget, known_tag, tag
+from governance.signers.salts import forget, known_tag, tag
 
 
 def test_one_name_has_one_tag_however_it_is_written(tmp_path: Path) -> None:

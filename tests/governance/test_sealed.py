@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from governance.canon import file_sha256, sha256
 from governance.errors import EvidenceMissing, Refused, Tampered
-from governance.sealed import DataKeys, NewKeys, decrypt, encrypt, erase_keys, read_keys
+from governance.sealing.sealed import DataKeys, NewKeys, decrypt, encrypt, erase_keys, read_keys
 from governance.snapshot import MANIFEST, Shard, Snapshot, seal
 
 PICTURES = [f"picture {number}".encode() * 40 for number in range(6)]

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from securesystemslib.signer import CryptoSigner
 
-from governance import tiles
 from governance.errors import EvidenceMissing, Tampered, UsageError
-from governance.keys import Keyring
-from governance.ledger import Ledger
-from governance.note import cosignature, with_lines
-from governance.proofs import HEADER, Proof, ProofFile, check_proof, covering, write_proof
-from governance.trust import Trust, TrustedKey
-from governance.witness import accept, witness_name
+from governance.signers.keys import Keyring
+from governance.signers.trust import Trust, TrustedKey
+from governance.trail import tiles
+from governance.trail.ledger import Ledger
+from governance.trail.note import cosignature, with_lines
+from governance.trail.proofs import HEADER, Proof, ProofFile, check_proof, covering, write_proof
+from governance.trail.witness import accept, witness_name
 
 SIZE = 600  # two full tiles, one partial, and a second level
 

@@ -9,9 +9,9 @@ import pytest
 from securesystemslib.signer import CryptoSigner, SSlibKey
 
 from governance.errors import EvidenceMissing, Refused, Tampered
-from governance.keys import HOUSE, Keyring, make_key, signer_at
+from governance.signers.keys import HOUSE, Keyring, make_key, signer_at
+from governance.signers.trust import TRUST_FILE, TRUST_TYPE, Trust, TrustedKey, key_from_pem
 from governance.statements import sign
-from governance.trust import TRUST_FILE, TRUST_TYPE, Trust, TrustedKey, key_from_pem
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from governance.canon import canonical
-from governance.waived import InForce, in_force, standings
-from governance.waivers import Request, sample_list, sample_root
+from governance.waiving.waived import InForce, in_force, standings
+from governance.waiving.waivers import Request, sample_list, sample_root
 from governance.workspace import Workspace
 from office import MANY, NAMED, NOW, SNAPSHOT, Office
 

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from governance import approvals
 from governance.canon import canonical, sha256
 from governance.errors import Refused, Tampered, UsageError
-from governance.papers import (
-    entries_on_waivers,
-)
 from governance.records import PolicyUsed
 from governance.snapshot import sample_leaves
 from governance.statements import WAIVER, statement
-from governance.waivers import (
+from governance.waiving import approvals
+from governance.waiving.papers import (
+    entries_on_waivers,
+)
+from governance.waiving.waivers import (
     Request,
     check_plain,
     clause_of,
@@ -149,8 +149,9 @@ def test_a_sample_set_is_named_by_the_root_over_its_sorted_leaves(office):
 
 
 def test_the_document_on_waivers_names_every_check():
-    root = Path(approvals.__file__).parents[1]
-    code = "".join((root / "governance" / f"{n}.py").read_text() for n in ("approvals", "waived"))
+    waiving = Path(approvals.__file__).parent
+    root = waiving.parents[1]
+    code = "".join((waiving / f"{n}.py").read_text() for n in ("approvals", "waived"))
     made = re.findall(r"_refusal\(\s*(\d+)|_(?:check_told|opened)\((\d+)|waiver \((\d+)\)", code)
     told = re.findall(r"^\| (\d+) \|", (root / "docs" / "waivers.md").read_text(), re.MULTILINE)
     assert {int(one) for found in made for one in found if one} == {int(n) for n in told}

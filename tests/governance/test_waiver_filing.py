@@ -5,18 +5,18 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from governance import tables
-from governance.database import Database
 from governance.errors import Refused
-from governance.ledger import Entry
-from governance.papers import (
+from governance.statements import sign
+from governance.trail import tables
+from governance.trail.database import Database
+from governance.trail.ledger import Entry
+from governance.waiving.papers import (
     APPROVED,
     KINDS,
     REQUESTED,
     REVOKED,
 )
-from governance.statements import sign
-from governance.waivers import (
+from governance.waiving.waivers import (
     Request,
 )
 from office import PEOPLE, POLICY, Office

@@ -6,17 +6,17 @@ from datetime import timedelta
 
 import pytest
 
-from governance.approvals import earliest_end, stopped
 from governance.canon import sha256
 from governance.errors import Refused
-from governance.keys import signer_at
-from governance.papers import (
+from governance.signers.keys import signer_at
+from governance.statements import sign
+from governance.waiving.approvals import earliest_end, stopped
+from governance.waiving.papers import (
     APPROVED,
     REQUESTED,
     REVOKED,
 )
-from governance.statements import sign
-from governance.waivers import (
+from governance.waiving.waivers import (
     Request,
     clause_of,
     sample_list,
@@ -115,7 +115,7 @@ def _another_name(office: Office) -> Request:
 
 
 def _stranger(office: Office) -> Request:
-    from governance.keys import make_key  # noqa: PLC0415
+    from governance.signers.keys import make_key  # noqa: PLC0415
 
     request = office.ask()
     office.approve(request, "devi")

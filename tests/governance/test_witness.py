@@ -12,13 +12,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from securesystemslib.signer import CryptoSigner, SSlibKey
 
-from governance import merkle
 from governance.errors import EvidenceMissing, PramanaError, Refused, Tampered
-from governance.keys import Keyring
-from governance.ledger import Ledger
-from governance.note import DASH, Checkpoint, cosignature, cosigners, sign_note, with_lines
-from governance.trust import Trust, TrustedKey
-from governance.witness import (
+from governance.signers.keys import Keyring
+from governance.signers.trust import Trust, TrustedKey
+from governance.trail import merkle
+from governance.trail.ledger import Ledger
+from governance.trail.note import DASH, Checkpoint, cosignature, cosigners, sign_note, with_lines
+from governance.trail.witness import (
     Remembered,
     accept,
     check_checkpoint,

@@ -37,7 +37,7 @@ def _steps(training: Training, config: RunConfig, count: int) -> list[float]:
         optim.average(training.averages, training.parameters(), decay=0.99, step=step)
         losses.append(float(loss.detach()))
         training.counts = training.counts.after_step(
-            [bytes([step]) * 32], loss=losses[-1], lr_share=1.0, train_s=0.1, cpu_s=0.2
+            [bytes([step]) * 32], loss=losses[-1], lr_share=1.0, train_s=0.1
         )
     return losses
 

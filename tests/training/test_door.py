@@ -12,7 +12,7 @@ import pytest
 from governance.canon import canonical, file_sha256, parse_json, sha256
 from governance.clearance import Terms, issue, revoke, revoked_in
 from governance.errors import PramanaError, Refused, Tampered, UsageError
-from governance.keys import Keyring
+from governance.signers.keys import Keyring
 from governance.snapshot import write_table
 from governance.statements import payload_of, signed_by
 from training import checkpoint

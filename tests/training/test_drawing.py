@@ -11,9 +11,9 @@ from PIL import Image
 from governance.canon import file_sha256
 from training.config import RunConfig
 from training.data import ClearedSamples
+from training.evaluate.estimate import Score
 from training.evaluate.heldout import (
     TIMES,
-    Score,
     error_by_time,
     scene_scores,
     unseen_scenes,
@@ -21,6 +21,8 @@ from training.evaluate.heldout import (
 from training.evaluate.scenes import Scene, caption, every_scene
 from training.export import export
 from training.model import Model, build, load_tokenizer, make_tokenizer
+from training.output.policy import POLICY_FILE, policy_sha256
+from training.output.provenance import Origin
 from training.sample import draw, save_grid
 
 PROMPTS = [caption(scene) for scene in every_scene()[:9]]
@@ -55,7 +57,8 @@ def test_without_guidance_the_prompt_alone_is_drawn(model: Model, tiny: RunConfi
 
 def test_the_grid_holds_every_picture_eight_in_a_row(tmp_path: Path) -> None:
     images = [Image.new("RGB", (4, 4), (10 * n, 0, 0)) for n in range(9)]
-    save_grid(tmp_path / "grid.png", images, zoom=2)
+    origin = Origin(run="r", weights="", card="", policy="")
+    save_grid(tmp_path / "grid.png", images, origin=origin, zoom=2)
     with Image.open(tmp_path / "grid.png") as grid:
         assert grid.size == (64, 16)
         assert grid.getpixel((63, 0)) == (70, 0, 0)
@@ -84,7 +87,8 @@ def test_stock_diffusers_loads_the_export_offline_and_draws_the_same(
     assert loaded.tokenizer(PROMPTS[0])["input_ids"] == model.tokenizer(PROMPTS[0])["input_ids"]
     files = [path for path in (tmp_path / "pipeline").rglob("*") if path.is_file()]
     assert {str(path.relative_to(tmp_path / "pipeline")) for path in files} == digests.keys()
-    assert all(path.suffix in {".json", ".safetensors"} for path in files)
+    assert {path.suffix for path in files} == {".json", ".safetensors", ".md"}
+    assert digests[POLICY_FILE] == policy_sha256(tmp_path / "pipeline")
     transformer = "transformer/diffusion_pytorch_model.safetensors"
     assert digests[transformer] == file_sha256(tmp_path / "pipeline" / transformer)
 
@@ -106,8 +110,9 @@ def test_a_score_carries_the_wilson_interval() -> None:
         pytest.approx(0.4902, abs=1e-4),
         pytest.approx(0.9433, abs=1e-4),
     )
-    assert Score.of(0, 5).low == 0.0
-    assert Score.of(5, 5).high == 1.0
+    for asked in (5, 64, 1000):
+        assert Score.of(0, asked).low == 0.0
+        assert Score.of(asked, asked).high == 1.0
     with pytest.raises(ValueError, match="at least one"):
         Score.of(0, 0)
 
@@ -152,7 +157,7 @@ def test_the_heldout_error_is_the_same_each_time_and_grows_with_the_noise(
     errors = error_by_time(model, samples, tiny)
     assert list(errors) == [f"{time:.1f}" for time in TIMES]
     assert errors == error_by_time(model, samples, tiny)
-    assert all(error > 0 for error in errors.values())
+    assert all(0 < e.low < e.value < e.high and e.count == 5 for e in errors.values())
 
 
 def test_without_heldout_samples_there_is_no_error_rather_than_a_zero(model, tiny) -> None:

@@ -11,12 +11,22 @@ from training.receipt import Receipt, ReceiptLine
 
 LINE = ReceiptLine(
     step=3,
-    samples=96,
+    first_sample=1,
+    last_sample=96,
     receipt="a" * 64,
     checkpoint="b" * 64,
-    loss=0.5,
+    loss_mean=0.5,
+    loss_std=0.1,
+    loss_min=0.4,
+    loss_max=0.6,
     seconds=1.5,
-    joules_estimated=15.0,
+    joules=15.0,
+    joules_low=7.5,
+    joules_high=30.0,
+    joules_method="estimate",
+    joules_source="processor seconds times 10 W, assumed",
+    cost_so_far=None,
+    currency="",
 )
 
 

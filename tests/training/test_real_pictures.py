@@ -23,4 +23,4 @@ def test_drawings_of_72_px_train_and_are_judged_by_their_error_alone(
     assert "all_attributes" not in evaluation
     assert set(evaluation["samples_shown"]) <= set(captions)
     assert evaluation["heldout_samples"] > 0
-    assert all(error > 0 for error in evaluation["heldout_error_by_time"].values())
+    assert all(error["value"] > 0 for error in evaluation["heldout_error_by_time"].values())

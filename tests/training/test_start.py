@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load_file
 
-from governance.canon import canonical, file_sha256, parse_json
-from governance.errors import PramanaError, Refused
+from governance.canon import canonical, file_sha256, parse_json, sha256
+from governance.errors import PramanaError, Refused, UsageError
 from training import checkpoint
+from training.config import WeightsConfig
 from training.data import ClearedList, ClearedSamples
 from training.receipt import Receipt
 from training.record import Result, RunRecord
@@ -84,6 +85,53 @@ def test_only_prompts_that_were_not_trained_on_are_judged(finished) -> None:
     assert not set(evaluation["samples_shown"]) & trained
 
 
+def test_what_it_draws_is_scored_against_what_it_trained_on(finished) -> None:
+    evaluation = parse_json((finished.run / "evaluation.json").read_bytes())
+    scores, memorised = evaluation["scores"], evaluation["memorised"]
+    assert set(scores) == {"frechet", "mmd_with_diagonal", "mmd_without_diagonal"}
+    for score in scores.values():
+        assert score["low"] < score["value"] < score["high"]
+        assert (score["count"], score["reference"]) == (4, evaluation_reference(finished))
+        assert len(score["sha256"]) == 64
+    cleared = set(pq.read_table(finished.house.cleared)["sha256"].to_pylist())
+    kept = (finished.run / "nearest.json").read_bytes()
+    assert memorised["nearest_sha256"] == sha256(kept)
+    for way, near in parse_json(kept).items():
+        assert memorised[way]["closer"]["asked"] == len(near) == 4
+        assert set(near) <= cleared
+        assert "nearest" not in memorised[way]  # it is handed out with the card
+    assert set(parse_json(kept)) == {"by_hash", "by_feature"}
+    assert "not_judged" not in evaluation
+
+
+def evaluation_reference(finished) -> int:
+    """Return how many pictures were trained on: all cleared ones but those kept out."""
+    evaluation = parse_json((finished.run / "evaluation.json").read_bytes())
+    return pq.read_table(finished.house.cleared).num_rows - evaluation["heldout_samples"]
+
+
+def test_without_time_to_judge_the_run_ends_in_time_and_says_so(house, tiny, run) -> None:
+    def bars(what: str, total: int | None):
+        if what == "drawing":  # by then the rehearsal told how long judging takes
+            written = parse_json((run / "rehearsal.json").read_bytes())
+            (run / "rehearsal.json").write_bytes(canonical({"judging_s": written["judging_s"] + 9}))
+        return lambda _: None
+
+    result = house.start(house.envelope(tiny, BUDGET_S), tiny, BUDGET_S, bars=bars)
+    evaluation = parse_json((run / "evaluation.json").read_bytes())
+    assert result.state == "finished"
+    assert evaluation["not_judged"] == "there was no time left"
+    assert "scores" not in evaluation
+
+
+def test_weights_that_are_not_there_stop_a_run_before_its_first_step(house, tiny, run) -> None:
+    named = WeightsConfig(name="dinov2", sha256="0" * 64)
+    config = replace(tiny, evaluation=replace(tiny.evaluation, extractor=named))
+    with pytest.raises(UsageError, match="PRAMANA_WEIGHTS"):
+        house.start(house.envelope(config, BUDGET_S), config, BUDGET_S)
+    assert (run / "metrics.jsonl").read_bytes() == b""
+
+
 def test_the_ledger_is_told_of_every_act(finished) -> None:
     house, result = finished.house, finished.result
     kinds = [entry.kind for entry in house.workspace.ledger.entries()]
@@ -113,7 +161,7 @@ def test_whoever_holds_the_cleared_list_can_recompute_the_receipt(finished) -> N
     )
     trained, _ = samples.split(config.evaluation.heldout_share)
     for line in _lines(finished.run / "receipts.jsonl"):
-        places = trained.places(config.seed, 0, line["samples"])
+        places = trained.places(config.seed, 0, line["last_sample"])
         replayed = Receipt().extended(trained.digests[place] for place in places)
         assert line["receipt"] == replayed.value.hex()
     assert line["receipt"] == finished.result.receipt
@@ -136,7 +184,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_deadline(house, tiny, run) -
     steps = [line["step"] for line in _lines(run / "metrics.jsonl")]
     assert steps == list(range(1, result.steps + 1))
     receipts = _lines(run / "receipts.jsonl")
-    assert [line["samples"] for line in receipts] == [8 * line["step"] for line in receipts]
+    assert [line["last_sample"] for line in receipts] == [8 * line["step"] for line in receipts]
     assert receipts[-1]["receipt"] == result.receipt
 
 

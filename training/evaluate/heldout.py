@@ -3,51 +3,23 @@
 Does not see: pictures beyond the scene grammar; there only the error is measured.
 """
 
-import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from random import Random
 
 import torch
 
 from training.config import RunConfig
 from training.data import ClearedSamples
+from training.evaluate.estimate import Estimate, Score
 from training.evaluate.scenes import Scene, every_scene, parse
 from training.model import Model, Tokens, rotary
 from training.objective import Noised, to_unit
 
 ALL = "all_attributes"
 ATTRIBUTES = tuple(field.name for field in fields(Scene))
-Z_95 = 1.959963984540054  # two-sided 95 % of the normal distribution
 TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)  # the middles of five equal bins
 MOSTLY = 0.5  # of the captions must be scenes before scenes are asked for
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
-    """A share of successes with its 95 % Wilson interval."""
-
-    right: int
-    asked: int
-    share: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, right: int, asked: int) -> "Score":
-        """Return the score. Source: Wilson 1927, JASA 22(158). Raises ValueError for none asked."""
-        if asked < 1:
-            raise ValueError("A score needs at least one question.")
-        share, spread = right / asked, Z_95 * Z_95 / asked
-        centre = (share + spread / 2) / (1 + spread)
-        half = Z_95 / (1 + spread) * math.sqrt(share * (1 - share) / asked + spread / (4 * asked))
-        return cls(
-            right=right,
-            asked=asked,
-            share=share,
-            low=max(0.0, centre - half),
-            high=min(1.0, centre + half),
-        )
 
 
 def unseen_scenes(captions: Collection[str], *, count: int, seed: int) -> tuple[Scene, ...]:
@@ -72,11 +44,11 @@ def scene_scores(asked: Sequence[Scene], drawn: Sequence[Scene]) -> dict[str, Sc
 
 
 @torch.no_grad()
-def error_by_time(model: Model, samples: ClearedSamples, config: RunConfig) -> dict[str, float]:
+def error_by_time(model: Model, samples: ClearedSamples, config: RunConfig) -> dict[str, Estimate]:
     """Return the mean squared error of the clean picture at five times, with fixed noise.
 
     The same samples, times and noise for the same seed, so that runs can be compared; empty when
-    nothing was kept out.
+    nothing was kept out. The interval is over the samples.
     """
     count = min(len(samples), config.evaluation.loss_samples)
     if count == 0:
@@ -89,5 +61,9 @@ def error_by_time(model: Model, samples: ClearedSamples, config: RunConfig) -> d
     errors = {}
     for time in TIMES:
         noised = Noised.at(torch.full((count,), time), clean=clean, noise=noise, tokens=tokens)
-        errors[f"{time:.1f}"] = float(noised.errors(model, phases).mean())
+        errors[f"{time:.1f}"] = Estimate.mean_of(
+            noised.errors(model, phases).double().numpy(),
+            seed=config.seed,
+            resamples=config.evaluation.resamples,
+        )
     return errors

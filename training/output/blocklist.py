@@ -17,9 +17,11 @@ from governance.canon import Json, parse_yaml, sha256
 from governance.errors import UsageError
 from governance.records import as_object
 from training.output.folding import readings, words
+from training.output.refusal import Reason
 
 RULES_FILE = Path(__file__).with_name("blocklist.yaml")
 MOST_CHARACTERS = 4000  # no text encoder here reads so many; reading each prompt stays quick
+MINORS = frozenset({"minor", "young"})  # lists of words for a child, or for an age below 18
 KEYS = {"version", "given", "lists", "rules"}
 Words = tuple[str, ...]
 Lists = Mapping[str, Sequence[str]]
@@ -27,12 +29,10 @@ Lists = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One reason to refuse: a term of some list of each group of `groups` stands in a prompt."""
+    """A reason to refuse where a prompt has, of each of `groups`, a term of some list in it."""
 
-    id: str
-    kind: str  # the class, such as `ncii`
+    reason: Reason
     groups: tuple[frozenset[str], ...]
-    why: str
 
     def violated(self, heard: frozenset[str]) -> bool:
         """Say whether these lists, of which a prompt has terms, violate the rule."""
@@ -81,14 +81,14 @@ class Blocklist:
         """Return the lists that a prompt has terms of, in any reading. Raises UsageError."""
         if len(prompt) > MOST_CHARACTERS:
             raise UsageError(
-                f"A prompt has {len(prompt):,} characters; {MOST_CHARACTERS:,} are read. Shorten it."
+                f"A prompt has {len(prompt):,} characters; {MOST_CHARACTERS:,} are read. Cut it."
             )
         found = [self.terms[term] for said in readings(prompt) for term in self._found(said)]
         return frozenset[str]().union(*found)
 
-    def refusal(self, heard: frozenset[str]) -> Rule | None:
-        """Return the first rule that a prompt with these lists violates, or None."""
-        return next((rule for rule in self.rules if rule.violated(heard)), None)
+    def against(self, heard: frozenset[str]) -> Reason | None:
+        """Return the reason of the first rule that a prompt with these lists violates, or None."""
+        return next((rule.reason for rule in self.rules if rule.violated(heard)), None)
 
     def _found(self, said: Words) -> Iterator[Words]:
         """Yield the terms among words from left to right; of those that overlap, the longest."""
@@ -105,12 +105,15 @@ class Blocklist:
 
 
 def _terms(lists: Lists) -> dict[Words, frozenset[str]]:
+    """Return terms as words, and as the one word they are when run together, with their lists."""
     found = defaultdict[Words, set[str]](set)
     for name, terms in lists.items():
         for term in terms:
-            if not words(term):
+            said = words(term)
+            if not said:
                 raise UsageError(f"A term of the list {name!r} has no word in it; take it out.")
-            found[words(term)].add(name)
+            found[said].add(name)
+            found[("".join(said),)].add(name)
     return {term: frozenset(names) for term, names in found.items()}
 
 
@@ -122,4 +125,5 @@ def _rule(row: Json, *, known: object) -> Rule:
     for name in frozenset[str]().union(*groups):
         if name not in known:  # type: ignore[operator]
             raise UsageError(f"The rule {said['id']} names the list {name!r}, which is not there.")
-    return Rule(id=said["id"], kind=said["class"], groups=groups, why=said["why"])
+    reason = Reason(rule=said["id"], kind=said["class"], why=said["why"])
+    return Rule(reason=reason, groups=groups)

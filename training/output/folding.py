@@ -15,7 +15,7 @@ _WORD = re.compile(r"[^\W_](?:[^\W_]|[\u0900-\u0963\u0966-\u0dff])*")
 _ACCENT = re.compile("[\u0300-\u036f]")
 _JOINT = re.compile(r"(?<=\w)[-._*'\u2019·]+(?=\w)")
 _DRAWN_OUT = re.compile(r"(.)\1{2,}")  # no English word has a letter three times
-_SIGN = re.compile(r"(?<=\w)[@$]|[@$!|](?=[@$!|]*\w)")
+_SIGN = re.compile(r"(?<=\w)[@$]+|[@$!|]+(?=\w)")
 _MIXED = re.compile(r"[a-z]+[0-9][a-z0-9]*|[0-9]+[a-z][a-z0-9]*")
 
 # Letters that look like Latin ones, lower case. Source: Unicode TR39, confusables.txt (a part).
@@ -62,17 +62,19 @@ def _spelt(text: str) -> Iterator[str]:
 
 
 def _spoken(said: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Yield words as they stand, then with spaced letters joined and drawn-out letters shortened."""
+    """Yield words as they stand, with spaced letters joined, with drawn-out letters shortened."""
     yield said
-    yield tuple(_joined(said))
-    yield tuple(_DRAWN_OUT.sub(r"\1", word) for word in said)
+    for article in ("", "a"):
+        yield tuple(_joined(said, article))
+    for shortened in (r"\1", r"\1\1"):  # "nuuude", "booooobs"
+        yield tuple(_DRAWN_OUT.sub(shortened, word) for word in said)
 
 
-def _joined(said: tuple[str, ...]) -> Iterator[str]:
-    """Yield words, three or more single letters in a row as one."""
+def _joined(said: tuple[str, ...], article: str) -> Iterator[str]:
+    """Yield words, three or more single letters in a row as one, but for an article before them."""
     run: list[str] = []
     for word in (*said, ""):
-        if len(word) == 1 and word.isalpha():
+        if len(word) == 1 and word.isalpha() and not (not run and word == article):
             run.append(word)
             continue
         yield from ["".join(run)] if len(run) > 2 else run  # noqa: PLR2004  "a b" is no word
