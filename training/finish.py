@@ -15,7 +15,7 @@ from PIL import Image
 from governance.canon import Json, canonical, parse_json, sha256, write_whole
 from governance.errors import PramanaError
 from governance.records import as_object
-from training.budget import CLOSE_S, SPREAD, Deadline
+from training.budget import CLOSE_S, Deadline
 from training.config import RunConfig
 from training.data import ClearedSamples
 from training.evaluate.heldout import error_by_time, scene_scores, unseen_scenes
@@ -32,6 +32,7 @@ CHUNK = 16  # prompts drawn at once; between chunks the clock is asked
 REHEARSED_STEPS = 2
 SHOWN = 32  # pictures in the grid
 REHEARSAL_FILE = "rehearsal.json"  # a run that was cut off comes back to what was measured
+JUDGE_SPREAD = 4.0  # judging cannot stop halfway: at 1.25 a busy neighbour made a run 0.8 s late
 NEAREST_FILE = "nearest.json"  # stays with the run
 
 
@@ -66,7 +67,7 @@ class Finishing:
         judging_s = clock() - began
         write_whole(self.folder / REHEARSAL_FILE, canonical({"judging_s": judging_s}))
         chunks = -(-config.evaluation.prompts // CHUNK)
-        score_s = (chunks - 1) * chunk_s + judging_s
+        score_s = (chunks - 1) * chunk_s + JUDGE_SPREAD * judging_s
         return exported_s + 2 * chunk_s, score_s  # the error by time costs one chunk
 
     def complete(self, model: Model) -> dict[str, str]:
@@ -119,7 +120,7 @@ class Finishing:
         if not path.is_file():
             return {"not_judged": "there was no time to measure how long it takes"}
         judging_s = as_object(parse_json(path.read_bytes()), REHEARSAL_FILE).get("judging_s")
-        needed_s = SPREAD * judging_s if isinstance(judging_s, int | float) else math.inf
+        needed_s = JUDGE_SPREAD * judging_s if isinstance(judging_s, int | float) else math.inf
         if self.deadline.time_left() < CLOSE_S + needed_s:
             return {"not_judged": "there was no time left"}
         try:

@@ -1,6 +1,8 @@
 """A cleared dataset as the other rooms would leave it: sealed, decided, with keys and a ledger."""
 
 import io
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -13,6 +15,7 @@ import pytest
 
 from governance.canon import file_sha256, sha256
 from governance.clearance import Clearance, Terms, issue, read_clearance
+from governance.errors import PramanaError
 from governance.records import Decision
 from governance.snapshot import MANIFEST, Shard, Snapshot, samples_root, seal, write_table
 from governance.statements import payload_of
@@ -95,6 +98,24 @@ class House:
             **changes,
         }
         return start(**arguments)
+
+    def stopped(self, config: RunConfig, envelope: bytes, budget_s: float, *, at_step: int) -> None:
+        """Start a run and ask it to stop, as a scheduler would, after so many steps."""
+
+        def bars(what: str, total: int | None):
+            count = 0
+
+            def advance(_: int) -> None:
+                nonlocal count
+                count += 1
+                if what == "training" and count == at_step:
+                    os.kill(os.getpid(), signal.SIGTERM)
+
+            return advance
+
+        with pytest.raises(PramanaError, match="asked to stop") as raised:
+            self.start(envelope, config, budget_s, bars=bars)
+        assert raised.value.status == 1
 
     def told(self, kind: str) -> list[dict]:
         return [dict(entry.body) for entry in self.workspace.ledger.entries(kind)]
@@ -209,3 +230,9 @@ def shrunk() -> RunConfig:
         schedule=replace(micro.schedule, checkpoint_s=2.0, save_guess_s=0.2, finish_guess_s=1.0),
         evaluation=replace(micro.evaluation, heldout_share=0.1, prompts=4, steps=2),
     )
+
+
+@pytest.fixture
+def run(house: House) -> Path:
+    """Where the one run of a house lies."""
+    return house.workspace.runs / "run-1"

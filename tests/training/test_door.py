@@ -1,7 +1,5 @@
 """The door to training: each attack changes one thing, and is refused with its own word."""
 
-import os
-import signal
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +9,7 @@ import pytest
 
 from governance.canon import canonical, file_sha256, parse_json, sha256
 from governance.clearance import Terms, issue, revoke, revoked_in
-from governance.errors import PramanaError, Refused, Tampered, UsageError
+from governance.errors import Refused, Tampered, UsageError
 from governance.signers.keys import Keyring
 from governance.snapshot import write_table
 from governance.statements import payload_of, signed_by
@@ -20,30 +18,6 @@ from training.record import RunRecord
 from training.start import host_class
 
 BUDGET_S = 12.0
-
-
-def _stopped(house, config, envelope, *, at_step: int, **changes) -> None:
-    """Start a run and ask it to stop, as a scheduler would, after so many steps."""
-
-    def bars(what: str, total: int | None):
-        count = 0
-
-        def advance(_: int) -> None:
-            nonlocal count
-            count += 1
-            if what == "training" and count == at_step:
-                os.kill(os.getpid(), signal.SIGTERM)
-
-        return advance
-
-    with pytest.raises(PramanaError, match="asked to stop") as raised:
-        house.start(envelope, config, BUDGET_S, bars=bars, **changes)
-    assert raised.value.status == 1
-
-
-@pytest.fixture
-def run(house) -> Path:
-    return house.workspace.runs / "run-1"
 
 
 def test_a_clearance_is_used_once(finished) -> None:
@@ -174,7 +148,7 @@ def test_a_start_in_the_future_is_refused(house, tiny) -> None:
 )
 def test_a_run_record_that_moves_the_deadline_is_refused(house, tiny, run, change) -> None:
     envelope = house.envelope(tiny, BUDGET_S)
-    _stopped(house, tiny, envelope, at_step=10)
+    house.stopped(tiny, envelope, BUDGET_S, at_step=10)
     replace(RunRecord.read(run), **change).write(run)
     with pytest.raises(Tampered, match="not what the ledger was told"):
         house.start(envelope, tiny, BUDGET_S)
@@ -182,14 +156,14 @@ def test_a_run_record_that_moves_the_deadline_is_refused(house, tiny, run, chang
 
 def test_a_run_whose_record_is_gone_gets_no_second_budget(house, tiny, run) -> None:
     envelope = house.envelope(tiny, BUDGET_S)
-    _stopped(house, tiny, envelope, at_step=10)
+    house.stopped(tiny, envelope, BUDGET_S, at_step=10)
     (run / "run.json").unlink()
     with pytest.raises(Refused, match=r"clearance \(5\)"):
         house.start(envelope, tiny, BUDGET_S, started_at=house.clock.now)
 
 
 def test_a_run_is_resumed_under_its_own_clearance_only(house, tiny, run) -> None:
-    _stopped(house, tiny, house.envelope(tiny, BUDGET_S), at_step=10)
+    house.stopped(tiny, house.envelope(tiny, BUDGET_S), BUDGET_S, at_step=10)
     with pytest.raises(Refused, match="another clearance"):
         house.start(house.envelope(tiny, BUDGET_S), tiny, BUDGET_S)
 
@@ -245,7 +219,7 @@ def _last_receipt_dropped(run: Path) -> None:
 )
 def test_what_was_altered_while_the_run_was_down_is_found(house, tiny, run, attack) -> None:
     envelope = house.envelope(tiny, BUDGET_S)
-    _stopped(house, tiny, envelope, at_step=20)
+    house.stopped(tiny, envelope, BUDGET_S, at_step=20)
     attack(run)
     with pytest.raises(Tampered):
         house.start(envelope, tiny, BUDGET_S)

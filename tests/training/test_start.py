@@ -1,7 +1,5 @@
 """The door: nothing is trained without a clearance, everything ends at the deadline."""
 
-import os
-import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +8,7 @@ import pytest
 from safetensors.torch import load_file
 
 from governance.canon import canonical, file_sha256, parse_json, sha256
-from governance.errors import PramanaError, Refused, UsageError
+from governance.errors import Refused, UsageError
 from training import checkpoint
 from training.config import WeightsConfig
 from training.data import ClearedList, ClearedSamples
@@ -22,30 +20,6 @@ BUDGET_S = 12.0
 
 def _lines(path: Path) -> list[dict]:
     return [dict(parse_json(line)) for line in path.read_bytes().splitlines()]
-
-
-def _stopped(house, config, envelope, *, at_step: int, **changes) -> None:
-    """Start a run and ask it to stop, as a scheduler would, after so many steps."""
-
-    def bars(what: str, total: int | None):
-        count = 0
-
-        def advance(_: int) -> None:
-            nonlocal count
-            count += 1
-            if what == "training" and count == at_step:
-                os.kill(os.getpid(), signal.SIGTERM)
-
-        return advance
-
-    with pytest.raises(PramanaError, match="asked to stop") as raised:
-        house.start(envelope, config, BUDGET_S, bars=bars, **changes)
-    assert raised.value.status == 1
-
-
-@pytest.fixture
-def run(house) -> Path:
-    return house.workspace.runs / "run-1"
 
 
 def test_a_run_ends_before_its_deadline_and_leaves_everything(finished) -> None:
@@ -169,7 +143,7 @@ def test_whoever_holds_the_cleared_list_can_recompute_the_receipt(finished) -> N
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_deadline(house, tiny, run) -> None:
     envelope = house.envelope(tiny, BUDGET_S)
-    _stopped(house, tiny, envelope, at_step=20)
+    house.stopped(tiny, envelope, BUDGET_S, at_step=20)
     step = checkpoint.latest_step(run)
     assert step == 20
     before = RunRecord.read(run)
@@ -190,7 +164,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_deadline(house, tiny, run) -
 
 def test_a_late_resume_goes_on_from_the_rate_it_had(house, tiny, run) -> None:
     envelope = house.envelope(tiny, BUDGET_S)
-    _stopped(house, tiny, envelope, at_step=20)
+    house.stopped(tiny, envelope, BUDGET_S, at_step=20)
     house.clock.now = RunRecord.read(run).started_at + 8.5
     house.start(envelope, tiny, BUDGET_S)
     rates = [line["lr"] for line in _lines(run / "metrics.jsonl")]
@@ -203,7 +177,7 @@ def test_a_late_resume_goes_on_from_the_rate_it_had(house, tiny, run) -> None:
 def test_lines_of_steps_that_were_lost_are_dropped_on_resume(house, tiny, run) -> None:
     """As after a kill: steps were done and told after the checkpoint that is resumed from."""
     envelope = house.envelope(tiny, BUDGET_S)
-    _stopped(house, tiny, envelope, at_step=10)
+    house.stopped(tiny, envelope, BUDGET_S, at_step=10)
     with (run / "metrics.jsonl").open("ab") as stream:
         stream.write(canonical({"step": 11, "loss": 1.0}) + b'\n{"step": 12, "lo')
     with (run / "receipts.jsonl").open("ab") as stream:
@@ -218,7 +192,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_afresh(house, tiny, run
     envelope = house.envelope(tiny, BUDGET_S)
     late = replace(tiny, schedule=replace(tiny.schedule, checkpoint_s=1e6))
     envelope = house.envelope(late, BUDGET_S)
-    _stopped(house, late, envelope, at_step=5)
+    house.stopped(late, envelope, BUDGET_S, at_step=5)
     (run / "latest").unlink()
     (run / "metrics.jsonl").write_bytes(b'{"step":1,"loss":1}\n{"st')
     result = house.start(envelope, late, BUDGET_S)
@@ -228,7 +202,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_afresh(house, tiny, run
 
 def test_a_run_whose_deadline_passed_while_it_was_down_is_closed(house, tiny, run) -> None:
     envelope = house.envelope(tiny, BUDGET_S)
-    _stopped(house, tiny, envelope, at_step=10)
+    house.stopped(tiny, envelope, BUDGET_S, at_step=10)
     house.clock.now += BUDGET_S
     with pytest.raises(Refused, match="expired"):
         house.start(envelope, tiny, BUDGET_S)
