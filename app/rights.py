@@ -18,9 +18,10 @@ import numpy as np
 from governance.canon import parse_json, printable
 from governance.clearance import ISSUED
 from governance.errors import EvidenceMissing, PramanaError, Tampered
+from governance.records import RUN_ENDS, SPENT
 from governance.rights.clocks import clock_lines
 from governance.rights.handles import SEARCHED
-from governance.rights.requests import RUN_ENDS, SPENT, Answer
+from governance.rights.requests import Answer
 from governance.rights.withdrawals import Withdrawal, withdrawals
 from governance.workspace import Workspace
 from training.config import RunConfig

@@ -15,7 +15,7 @@ from typing import Final
 from app.view import minute, percent
 from governance.canon import parse_json, sha256
 from governance.errors import EvidenceMissing, PramanaError, Tampered
-from governance.records import as_object
+from governance.records import FINISHED, SPENT, as_object
 from governance.statements import PROVENANCE, open_envelope, read_statement
 from governance.verify import PROVENANCE_FILE, RESULT_FILE
 from governance.workspace import Workspace
@@ -63,7 +63,7 @@ def run_rows(workspace: Workspace, *, now: float | None = None) -> list[RunRow]:
     `now` is in seconds since the epoch; it says how old a sign of life is.
     """
     now = time.time() if now is None else now
-    started = [(str(e.body["run"]), e.at) for e in workspace.ledger.entries("clearance.spent")]
+    started = [(str(e.body["run"]), e.at) for e in workspace.ledger.entries(SPENT)]
     return [_run_row(workspace, name, minute(at), now=now) for name, at in reversed(started)]
 
 
@@ -79,7 +79,7 @@ def run_files(workspace: Workspace, run: str, *names: str) -> RunFiles:
     if not folder.is_dir():
         raise EvidenceMissing(f"The folder of run {run} is gone; restore it.")
     found = {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
-    ended = {str(e.body["run"]): e.body["result"] for e in workspace.ledger.entries("run.finished")}
+    ended = {str(e.body["run"]): e.body["result"] for e in workspace.ledger.entries(FINISHED)}
     if run not in ended:
         return RunFiles(signed=False, files=found)
     subjects = _signed_for(workspace, run)

@@ -22,7 +22,15 @@ from governance import attest
 from governance.canon import Json, digest, file_sha256, parse_json, write_whole
 from governance.clearance import Terms, read_clearance
 from governance.errors import EvidenceMissing, Tampered
-from governance.records import Decision, Finding, as_object, findings_bytes
+from governance.records import (
+    FINISHED,
+    RUN_ENDS,
+    SPENT,
+    Decision,
+    Finding,
+    as_object,
+    findings_bytes,
+)
 from governance.rights.withdrawals import LeftOut, standing
 from governance.sealing.release import PACKAGE_FILE, unlocked
 from governance.sealing.sealed import NewKeys
@@ -31,7 +39,7 @@ from governance.statements import PROVENANCE, payload_of, sign, statement
 from governance.verify import CLEARANCE_FILE, PROVENANCE_FILE, RESULT_FILE
 from governance.waiving.waived import InForce, in_force
 from governance.workspace import Workspace, write_json
-from training.record import ENDED, Bars
+from training.record import Bars
 
 if TYPE_CHECKING:
     from audits.audit import Audit, Conclusion
@@ -335,7 +343,7 @@ def sign_run(workspace: Workspace, folder: Path) -> None:
 
 def _attest_left_over(workspace: Workspace) -> None:
     """Sign for runs that ended and were killed before they could be signed for."""
-    for entry in workspace.ledger.entries("run.finished"):
+    for entry in workspace.ledger.entries(FINISHED):
         folder = workspace.runs / str(entry.body["run"])
         result = folder / RESULT_FILE
         if not (folder / PROVENANCE_FILE).is_file() and result.is_file():
@@ -346,8 +354,8 @@ def _attest_left_over(workspace: Workspace) -> None:
 
 def _cut_off(workspace: Workspace, terms: Terms) -> Path | None:
     """Return the newest run of these terms that began and did not end."""
-    ended = {str(e.body["run"]) for kind in ENDED for e in workspace.ledger.entries(kind)}
-    for entry in reversed(workspace.ledger.entries("clearance.spent")):
+    ended = {str(e.body["run"]) for kind in RUN_ENDS for e in workspace.ledger.entries(kind)}
+    for entry in reversed(workspace.ledger.entries(SPENT)):
         folder = workspace.runs / str(entry.body["run"])
         if folder.name in ended or not (folder / CLEARANCE_FILE).is_file():
             continue

@@ -10,6 +10,11 @@ from typing import Any, Literal, Self
 from governance.canon import Json, canonical, digest, parse_json
 from governance.errors import Tampered, UsageError
 
+# Kinds of acts that more than one room asks the ledger about.
+SPENT = "clearance.spent"
+FINISHED = "run.finished"
+RUN_ENDS = (FINISHED, "run.expired", "run.halted")  # after one of these a run never goes on
+
 Verdict = Literal["pass", "pass-with-waivers", "block"]
 RuleStatus = Literal["satisfied", "violated", "not-in-force", "at-run", "waived"]
 

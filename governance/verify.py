@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from governance.attest import check_audited, check_decided
 from governance.canon import digest, file_sha256
 from governance.errors import EvidenceMissing, PramanaError, Refused, Tampered
-from governance.records import Decision
+from governance.records import FINISHED, SPENT, Decision
 from governance.signers.keys import Trust
 from governance.statements import PROVENANCE, open_envelope, read_statement
 
@@ -214,13 +214,11 @@ def _decision(workspace: "Workspace", name: str) -> None:
 
 
 def _run(workspace: "Workspace", folder: Path) -> None:
-    ended = {str(e.body["run"]): e for e in workspace.ledger.entries("run.finished")}
+    ended = {str(e.body["run"]): e for e in workspace.ledger.entries(FINISHED)}
     if folder.name not in ended:
         raise EvidenceMissing(f"Run {folder.name} has not ended; resume it with `pramana train`.")
     last = ended[folder.name]
-    used = {
-        str(e.body["run"]): e.body["clearance"] for e in workspace.ledger.entries("clearance.spent")
-    }
+    used = {str(e.body["run"]): e.body["clearance"] for e in workspace.ledger.entries(SPENT)}
     told = {e.body["clearance"]: e.number for e in workspace.ledger.entries("cleared")}
     if used.get(folder.name) not in told:
         raise EvidenceMissing(f"The ledger does not know the clearance of run {folder.name}.")

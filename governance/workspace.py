@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from governance.canon import Json, canonical, file_sha256, parse_json, sha256, write_whole
 from governance.errors import EvidenceMissing, Tampered, UsageError
-from governance.records import Decision
+from governance.records import FINISHED, Decision
 from governance.signers.keys import Keyring
 from governance.snapshot import MANIFEST, Snapshot, check_sorted, read_table, samples_root
 from governance.trail.database import file_url
@@ -226,7 +226,7 @@ class Workspace:
         Raises:
             UsageError: none or several do.
         """
-        ended = self.ledger.entries("run.finished")
+        ended = self.ledger.entries(FINISHED)
         if name == "latest" and ended:
             name = str(ended[-1].body["run"])
         found = sorted(p for p in self.runs.glob("*") if p.is_dir() and p.name.startswith(name))

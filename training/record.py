@@ -17,7 +17,6 @@ State: TypeAlias = Literal["running", "finished", "late", "expired", "halted"]
 Bar: TypeAlias = Callable[[int], object]  # told how many more are done
 Bars: TypeAlias = Callable[[str, int | None], Bar]  # told what begins, and how many there are
 RUN_FILE, RESULT_FILE = "run.json", "result.json"
-ENDED = ("run.finished", "run.expired", "run.halted")  # acts after which a run never goes on
 
 
 def quiet(_what: str, _total: int | None) -> Bar:

@@ -13,6 +13,7 @@ from typing import NoReturn
 from governance.canon import Json, canonical, sha256, write_whole
 from governance.clearance import Clearance, check_standing
 from governance.errors import PramanaError, Refused, Tampered
+from governance.records import FINISHED
 from governance.snapshot import Snapshot
 from governance.trail.ledger import Ledger
 from training import checkpoint
@@ -270,6 +271,6 @@ class Run:
             "step": counts.step,
             "receipt": counts.receipt,
         }
-        self.ledger.append("run.finished", {**told, "result": sha256(data)})
+        self.ledger.append(FINISHED, {**told, "result": sha256(data)})
         replace(RunRecord.read(self.folder) or self.record, state=state).write(self.folder)
         return result

@@ -19,6 +19,7 @@ from pathlib import Path
 from governance.canon import Json, canonical, sha256, write_whole
 from governance.clearance import Clearance, Terms, admit, find_logged, revoked_in
 from governance.errors import Refused, Tampered, UsageError
+from governance.records import RUN_ENDS
 from governance.sealing.sealed import DataKeys
 from governance.signers.trust import Trust
 from governance.snapshot import Snapshot
@@ -29,7 +30,7 @@ from training.budget import Clock, Deadline, Reserve, billing_clock
 from training.config import RunConfig
 from training.data import ClearedList
 from training.meters import Rate
-from training.record import ENDED, RUN_FILE, Bars, Result, RunRecord, quiet
+from training.record import RUN_FILE, Bars, Result, RunRecord, quiet
 
 CLEARANCE_FILE = "clearance.json"
 AHEAD_S = 1.0  # how far a start may lie ahead of the clock: rounding, not a longer budget
@@ -152,7 +153,7 @@ def _begin(
         Refused: the run is over, or another run used the clearance.
         Tampered: the run's record is not what the ledger was told.
     """
-    for kind in ENDED:
+    for kind in RUN_ENDS:
         if _told(ledger, kind, record.run):
             raise Refused(f"Run {record.run} is over ({kind}); ask for a new clearance.")
     told = _told(ledger, "run.started", record.run)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from governance.cards import waiver_files
 from governance.cards.evidence import CHECKPOINT, DECISION_FILE, Evidence
 from governance.errors import EvidenceMissing, Tampered
-from governance.records import as_object, json_object
+from governance.records import FINISHED, SPENT, as_object, json_object
 from governance.signers.trust import Trust
 from governance.trail.proofs import SUFFIX, Proof, ProofFile, check_proof, write_proof
 from governance.trail.witness import check_cosigned
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from governance.trail.ledger import Ledger
 
 PROOFS, LEAF = "ledger", ".leaf"
-DECIDED, CLEARED, SPENT, FINISHED = "decided", "cleared", "clearance.spent", "run.finished"
-WITHDRAWN = "withdrawn"
+DECIDED, CLEARED, WITHDRAWN = "decided", "cleared", "withdrawn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,7 @@ from governance.cards.evidence import (
 from governance.cards.model_signature import SIGNATURE_FILE, check_model
 from governance.cards.waiver_files import check_papers, extends_by
 from governance.errors import EvidenceMissing, Refused, Tampered
-from governance.records import json_object
+from governance.records import FINISHED, json_object
 from governance.signers.trust import TRUST_FILE, TRUST_TYPE, Trust
 from governance.statements import CYCLONEDX, SVR, open_envelope, read_statement
 from governance.trail.witness import check_checkpoint
@@ -214,7 +214,7 @@ def _run(bundle: Opened) -> None:
         bundle.trust,
         sha256(read(bundle.folder / FOLDER / RESULT_FILE)),
         cleared_at=bundle.number(acts.CLEARED),
-        ended_at=bundle.number(acts.FINISHED),
+        ended_at=bundle.number(FINISHED),
         digest_of=bundle.digest_of,
     )
     if bundle.evidence.json(RESULT_FILE).get("clearance") != bundle.evidence.clearance().id:

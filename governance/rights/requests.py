@@ -9,17 +9,19 @@ Does not see: data outside this workspace, copies that were saved anew, or wheth
 must change; the law leaves that open.
 """
 
+import secrets
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, partial
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from governance.canon import Json, canonical, printable
 from governance.cases import cases
 from governance.clearance import ISSUED, REVOKED, revoked_in
 from governance.errors import EvidenceMissing, Tampered, UsageError
+from governance.records import RUN_ENDS
 from governance.rights.clocks import due_on
 from governance.rights.handles import (
     IMAGE,
@@ -48,8 +50,6 @@ from governance.sealing.release import erase
 from governance.signers.salts import tag
 from governance.workspace import Workspace
 
-SPENT: Final = "clearance.spent"
-RUN_ENDS: Final = ("run.finished", "run.expired", "run.halted")
 LEAST, LONGEST = 6, 500  # hex digits of a task; characters a person types
 
 Act: TypeAlias = tuple[str, Mapping[str, Json]]
@@ -227,7 +227,7 @@ def close(workspace: Workspace, prefix: str, *, by: str, note: str) -> Withdrawa
             f"{len(tasks)} open tasks begin with {printable(prefix)[:64]!r}; name one by at least "
             f"{LEAST} digits. `pramana withdraw --list` names them."
         )
-    kept = workspace.store(canonical(said))
+    kept = workspace.store(canonical({**said, "nonce": secrets.token_hex(16)}))  # no guessing
     entry = workspace.ledger.append(DONE, {"record": tasks[0].record, "note": kept})
     return replace(tasks[0], closing=Closing(at=entry.at, **said))
 

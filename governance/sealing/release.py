@@ -25,7 +25,7 @@ from securesystemslib.signer import Signer
 from governance.canon import Json, canonical, sha256, write_whole
 from governance.clearance import Clearance, revoked_in
 from governance.errors import EvidenceMissing, Refused, Tampered, UsageError
-from governance.records import json_object
+from governance.records import RUN_ENDS, json_object
 from governance.sealing.sealed import DataKeys, erase_keys, locked, read_keys
 from governance.signers.trust import Trust
 from governance.snapshot import Snapshot, samples_root
@@ -34,7 +34,6 @@ from governance.trail.ledger import Ledger
 from governance.workspace import Workspace
 
 RELEASED, ERASED = "keys.released", "keys.erased"
-OVER: Final = frozenset({"run.finished", "run.expired", "run.halted"})
 PACKAGE_FILE: Final = "keys.package"  # in the folder of its run
 READER_FILE: Final = "reader.pem"
 READER_TYPE: Final = "application/vnd.pramana.reader+json"
@@ -268,7 +267,7 @@ def _vouched(envelope: bytes, trust: Trust) -> X25519PublicKey:
 def _running(ledger: Ledger, clearance: Clearance) -> str:
     """Return the run that uses a clearance. Raises Refused when none does, or it is over."""
     run = ledger.spent().get(clearance.id)
-    over = {str(entry.body["run"]) for entry in ledger.entries() if entry.kind in OVER}
+    over = {str(entry.body["run"]) for kind in RUN_ENDS for entry in ledger.entries(kind)}
     if run is None or run in over or clearance.id in revoked_in(ledger):
         raise Refused(
             f"release (2): no run goes on under clearance {clearance.id[:12]}; keys are released "

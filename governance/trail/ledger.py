@@ -20,11 +20,11 @@ from sqlalchemy import exc
 
 from governance.canon import Json
 from governance.errors import EvidenceMissing, Refused, Tampered, UsageError
+from governance.records import SPENT
 from governance.trail import merkle, tables
 from governance.trail.database import Database
 from governance.trail.log import (
     PART,
-    SPENT,
     Act,
     Entry,
     extended,

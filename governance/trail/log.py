@@ -15,12 +15,11 @@ from securesystemslib.signer import Signer, SSlibKey
 
 from governance.canon import Json, canonical
 from governance.errors import Tampered
-from governance.records import json_object
+from governance.records import SPENT, json_object
 from governance.trail import merkle, tables
 from governance.trail.note import Checkpoint, open_note, sign_note
 
 PART = 1000  # rows read or written at a time: memory stays flat however long the log is
-SPENT = "clearance.spent"
 RESTORE = "Restore the ledger from a copy."
 
 T = TypeVar("T")

@@ -59,7 +59,6 @@ class Waiver:
 
     request: Request
     clause: Clause
-    requested_at: str
     approvals: tuple[Act, ...] = ()
     ended: Literal["", "rejected", "revoked"] = ""
 
@@ -130,7 +129,7 @@ def examine(papers: Papers, *, trust: Trust, extends: Extends) -> Waiver:
         Tampered: something is no such document at all.
     """
     asked, approvals = _asked(papers, trust, extends), dict[str, Act]()
-    waiver = Waiver(request=asked.request, clause=asked.clause, requested_at=papers.requested.at)
+    waiver = Waiver(request=asked.request, clause=asked.clause)
     for entry in papers.acts:
         act, key = _act(papers, entry, asked, trust)
         _check_seen(entry, act, asked, extends)

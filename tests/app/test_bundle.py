@@ -321,6 +321,6 @@ def test_garbage_in_any_file_is_a_failed_check_and_no_crash(bundle: Path) -> Non
             path.write_bytes(garbage)
             try:
                 assert any(check.status for check in verify_bundle(bundle)), path
-            except PramanaError as fault:  # pragma: no cover
+            except PramanaError as fault:
                 pytest.fail(f"{path.name}: {fault}")
         path.write_bytes(kept)
