@@ -23,12 +23,11 @@ from audits.personal import PersonalAudit
 from audits.reading.ingest import ingest
 from governance.canon import sha256
 from governance.errors import EvidenceMissing
-from governance.sealing.release import OVER, PACKAGE_FILE, erase, unlocked
+from governance.sealing.release import PACKAGE_FILE, erase, unlocked
 from governance.sealing.sealed import NewKeys, erase_keys
 from governance.snapshot import Snapshot
 from governance.workspace import Workspace
 from made import folder_of, parquet_of, png
-from training.record import ENDED
 
 PRAMANA = [sys.executable, "-P", "-m", "app"]
 AUDITS = (PersonalAudit(), LocalityAudit())
@@ -116,10 +115,6 @@ def test_an_audit_without_the_keys_or_of_an_erased_picture_stops(tmp_path: Path)
     erase_keys(workspace.data_keys, snapshot.root, [sha256(png(1))])
     with pytest.raises(EvidenceMissing, match="its key was erased"):
         _measured(unlocked(workspace, snapshot), tmp_path / "a")
-
-
-def test_a_run_is_over_for_the_keeper_when_it_is_for_the_trainer() -> None:
-    assert frozenset(ENDED) == OVER
 
 
 @pytest.fixture
