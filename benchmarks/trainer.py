@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 from trainer_plain import Plain
 
+from training.batches import Batches
 from training.budget import Deadline, Pace, Reserve, Schedule, Watch
 from training.config import RunConfig, load_preset
 from training.data import ClearedSamples
@@ -39,11 +40,11 @@ from training.heartbeat import Heartbeat
 from training.journal import Journal
 from training.loop import Surroundings, train
 from training.meters import Meter
-from training.model import Tokens, make_tokenizer
 from training.muon import Muon
-from training.parallel import Workers, workers
+from training.parallel import Team, alone
 from training.sample import draw
 from training.state import Training
+from training.text import Tokens, make_tokenizer
 from training.window import Window
 
 PICTURES, UNSEEN = 4096, 64
@@ -90,7 +91,7 @@ class Ours:
     training: Training
     samples: ClearedSamples
     folder: Path
-    pool: Workers
+    team: Team
     clock: Callable[[], float] = time.perf_counter
     budget_s: float = ENDLESS
     around: Surroundings = field(init=False)
@@ -107,7 +108,7 @@ class Ours:
         reserve = Reserve(save_s=0.0, finish_s=0.0)
         self.around = Surroundings(
             config=config,
-            samples=self.samples,
+            batches=Batches(config=config, samples=self.samples),
             tokens=Tokens.of(
                 self.samples.captions, self.training.model.tokenizer, config.text.max_tokens
             ),
@@ -116,7 +117,7 @@ class Ours:
                 reserve=reserve,
                 checkpoint_s=ENDLESS,
             ),
-            workers=self.pool,
+            team=self.team,
             metrics=Journal(self.folder / "metrics.jsonl"),
             window=Window(
                 meter=Meter.open(watts_per_core=config.watts_per_core), began=self.training.counts
@@ -184,13 +185,13 @@ def compare(config: RunConfig, *, rounds: int, slice_s: float) -> None:
     config = replace(config, schedule=flat)
     samples, heldout = pictures(config).split(config.evaluation.heldout_share)
     torch.manual_seed(config.seed)
-    with tempfile.TemporaryDirectory() as folder, workers(config.threads) as pool:
+    with tempfile.TemporaryDirectory() as folder, alone(config.parts) as team:
         ours = Ours(
             config=config,
             training=begun(config, samples),
             samples=samples,
             folder=Path(folder),
-            pool=pool,
+            team=team,
         )
         plain = Plain(config=config, training=begun(config, samples), samples=samples)
         sides = {"ours": ours, "plain": plain}
@@ -240,13 +241,13 @@ def curve(config: RunConfig, *, seconds: float, marks: int) -> None:
             images = draw(training.model, [caption(s) for s in scenes], config, seed=config.seed)
         return scene_scores(scenes, [oracle(image) for image in images])[ALL].share
 
-    with tempfile.TemporaryDirectory() as folder, workers(config.threads) as pool:
+    with tempfile.TemporaryDirectory() as folder, alone(config.parts) as team:
         ours = Ours(
             config=config,
             training=training,
             samples=samples,
             folder=Path(folder),
-            pool=pool,
+            team=team,
             clock=clock,
             budget_s=seconds,
         )

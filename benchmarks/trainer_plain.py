@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from training.config import RunConfig
 from training.data import ClearedSamples
-from training.model import Tokens
 from training.state import Training
+from training.text import Tokens
 
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader

@@ -128,6 +128,16 @@ class Pace:
         return replace(self, schedule=schedule)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What to do next: go on or end, save first or step, at which rate and share of the time."""
+
+    goes_on: bool
+    save: bool
+    lr_share: float
+    elapsed_share: float
+
+
 @dataclass(slots=True, eq=False, kw_only=True)
 class Watch:
     """The time of a loop: asked before each step, told after each step and each save.
@@ -158,6 +168,18 @@ class Watch:
         share = self.pace.elapsed_share(self.reserve.seconds())
         self.elapsed_share = max(self.elapsed_share, share)
         return self.pace.schedule.lr_share(self.elapsed_share)
+
+    def order(self, *, stop: bool) -> Order:
+        """Return what to do next; `stop` is whether somebody asked to end."""
+        if stop or not self.goes_on():
+            return Order(goes_on=False, save=False, lr_share=0.0, elapsed_share=self.elapsed_share)
+        lr_share = self.lr_share()
+        return Order(
+            goes_on=True,
+            save=self.save_due(),
+            lr_share=lr_share,
+            elapsed_share=self.elapsed_share,
+        )
 
     def stepped(self) -> float:
         """Return the seconds of the step that ended now."""

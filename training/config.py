@@ -5,21 +5,19 @@ clearance covers all of them. Does not see: whether the settings train well.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from bisect import bisect_right
+from dataclasses import asdict, dataclass
+from itertools import accumulate
 from pathlib import Path
-from typing import Self, TypeVar, get_type_hints
+from typing import Self
 
 from governance.canon import Json, digest, parse_yaml
 from governance.errors import UsageError
 from governance.records import as_object
+from training.settings import read_settings
 
 PRESETS = Path(__file__).parent / "presets"
 ROPE_STEP = 4  # a head holds two axes, each of an even number of channels
-MOST = 2**31  # of anything: beyond it a setting is a slip of the pen
-SIGNED = ("time_mean",)
-OPTIMISERS = ("adamw", "muon")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +25,10 @@ class ModelConfig:
     """The denoiser, a `PRXTransformer2DModel` that reads and writes pixels.
 
     `gate_start` is where the gates of its blocks begin: at 0, as in the stock class, a block first
-    does nothing, and a run of a minute is half over before all of them work.
+    does nothing, and a run of a minute is half over before all of them work. With
+    `resolution_embeds` the blocks are told the picture's height and width. While training, only
+    `kept_share` of a picture's tokens go through the blocks from `routed_from` up to, not with,
+    `routed_to`; the others bypass them (TREAD, arXiv 2501.04765). At a share of 1 all go.
     """
 
     patch_px: int
@@ -37,12 +38,40 @@ class ModelConfig:
     mlp_ratio: float
     bottleneck: int
     gate_start: float
+    resolution_embeds: bool
+    kept_share: float
+    routed_from: int
+    routed_to: int
+
+    @property
+    def routed(self) -> int:
+        """Return how many blocks see only a share of the tokens."""
+        return self.routed_to - self.routed_from if self.kept_share < 1 else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsConfig:
+    """A folder of weights by its name and the digest it must have; both '' where none is used."""
+
+    name: str
+    sha256: str
+
+    @property
+    def pinned(self) -> bool:
+        """Return whether the weights, where some are named, have a digest."""
+        return not self.name or re.fullmatch("[0-9a-f]{64}", self.sha256) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextConfig:
-    """The text encoder, a small `T5EncoderModel`, and the byte-level BPE before it."""
+    """The text encoder: a small `T5EncoderModel` trained jointly, or a named one that is frozen.
 
+    Of a named one only `max_tokens` and `width`, which must be its own, count here; its states are
+    worked out `online`, kept before training (`cached`), or as the `planned` cost of both says.
+    """
+
+    encoder: WeightsConfig
+    latents: str
     vocabulary: int
     max_tokens: int
     width: int
@@ -52,13 +81,34 @@ class TextConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TeacherConfig:
+    """A frozen network, and how much what it says of a picture weighs in the loss.
+
+    `block` is the denoiser's, counted from 0, that is aligned with it; a perceptual loss has none
+    and leaves it at 0. Weights without a name teach nothing.
+    """
+
+    weights: WeightsConfig
+    weight: float
+    block: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectiveConfig:
-    """Which times are drawn (logit-normal), and what the loss divides by at least."""
+    """Which times are drawn, what the loss divides by at least, and who else teaches.
+
+    Times are logit-normal but for `uniform_share` of them, and then shifted towards noise:
+    t' = s t / (1 + (s - 1) t), with s `time_shift` (SD3, arXiv 2403.03206, eq. 23).
+    """
 
     time_mean: float
     time_std: float
+    time_shift: float
+    uniform_share: float
     time_floor: float
     caption_drop_share: float
+    repa: TeacherConfig
+    perceptual: tuple[TeacherConfig, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,19 +141,6 @@ class ScheduleConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WeightsConfig:
-    """A folder of weights by its name and the digest it must have; both '' where none is used."""
-
-    name: str
-    sha256: str
-
-    @property
-    def pinned(self) -> bool:
-        """Return whether the weights, where some are named, have a digest."""
-        return not self.name or re.fullmatch("[0-9a-f]{64}", self.sha256) is not None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationConfig:
     """What is kept out of training, how the samples that are judged are drawn, and who judges.
 
@@ -123,14 +160,50 @@ class EvaluationConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StageConfig:
+    """A stretch of the training time: its share, the pictures' side, how many make a batch."""
+
+    time_share: float
+    image_px: int
+    batch_size: int
+    repa: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataConfig:
+    """Where pictures at training size are kept, and in how many shapes.
+
+    `keep` is `memory`, `packed` (files on disk), or `planned`: packed if memory cannot hold them.
+    With more than one of `shapes` a picture is cropped to the nearest in aspect, none longer than
+    `widest` to 1; all have about as many patches as the square.
+    """
+
+    keep: str
+    shapes: int
+    widest: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
-    """All settings of a run. `threads` each take a part of every batch."""
+    """All settings of a run.
+
+    `earlier` stages come before the last one, which `image_px`, `batch_size` and what is left of
+    the time describe. Every batch is worked out in `parts`: threads on a CPU, one after the other
+    on an accelerator, spread over the processes there are. `parallel` says how those share the
+    model: `ddp` or `fsdp2`. `compile` is `never` or `if_it_pays`.
+    """
 
     preset: str
     seed: int
+    device: str
+    precision: str
+    compile: str
+    parallel: str
+    earlier: tuple[StageConfig, ...]
     image_px: int
     batch_size: int
-    threads: int
+    parts: int
+    data: DataConfig
     model: ModelConfig
     text: TextConfig
     objective: ObjectiveConfig
@@ -147,24 +220,100 @@ class RunConfig:
 
     def _conditions(self) -> tuple[tuple[bool, str], ...]:
         text, model, schedule = self.text, self.model, self.schedule
+        stages = self.stages
         return (
-            (self.image_px % model.patch_px == 0, "image_px is no multiple of model.patch_px"),
             (model.width % (ROPE_STEP * model.heads) == 0, "model.width is no multiple of 4 heads"),
             (text.width % text.heads == 0, "text.width is no multiple of text.heads"),
             (text.vocabulary > 256, "text.vocabulary does not hold the 256 bytes and the padding"),  # noqa: PLR2004
-            (self.threads <= self.batch_size, "there are more threads than samples in a batch"),
+            *(
+                (s.batch_size % self.parts == 0, "a batch_size is no multiple of parts")
+                for s in stages
+            ),
+            *(
+                (
+                    s.image_px % model.patch_px == 0,
+                    "image_px, or an earlier one, is no multiple of model.patch_px",
+                )
+                for s in stages
+            ),
+            (
+                sum(s.time_share for s in self.earlier) < 1,
+                "the earlier stages take all of the time",
+            ),
+            (model.kept_share > 0, "model.kept_share is 0: nothing would be seen"),
+            (
+                0 <= model.routed_from <= model.routed_to <= model.depth,
+                "model.routed_from to model.routed_to are no blocks of it",
+            ),
+            (self.objective.time_shift > 0, "objective.time_shift is not above 0"),
+            (
+                self.objective.repa.block < model.depth,
+                "objective.repa.block is no block of the model",
+            ),
+            (self.data.widest >= 1, "data.widest is below 1"),
+            *(
+                (said in allowed, f"{name} is none of {', '.join(allowed)}")
+                for name, (said, allowed) in self._choices().items()
+            ),
             (schedule.warmup_share + schedule.decay_share <= 1, "warm-up and decay exceed the run"),
-            (self.optimiser.kind in OPTIMISERS, "optimiser.kind is neither adamw nor muon"),
             (0 < self.objective.time_floor < 1, "objective.time_floor is not between 0 and 1"),
             (self.evaluation.resamples > 1, "evaluation.resamples is below 2: no interval"),
-            (self.evaluation.extractor.pinned, "evaluation.extractor.name has no sha256 beside it"),
-            (self.evaluation.clip.pinned, "evaluation.clip.name has no sha256 beside it"),
+            *(
+                (weights.pinned, f"{role}.name has no sha256 beside it")
+                for role, weights in self._networks().items()
+            ),
         )
+
+    def _choices(self) -> dict[str, tuple[str, tuple[str, ...]]]:
+        return {
+            "device": (self.device, ("cpu", "cuda")),
+            "precision": (self.precision, ("fp32", "bf16")),
+            "compile": (self.compile, ("never", "if_it_pays")),
+            "parallel": (self.parallel, ("ddp", "fsdp2")),
+            "data.keep": (self.data.keep, ("memory", "packed", "planned")),
+            "text.latents": (self.text.latents, ("online", "cached", "planned")),
+            "optimiser.kind": (self.optimiser.kind, ("adamw", "muon")),
+        }
+
+    def _networks(self) -> dict[str, WeightsConfig]:
+        taught = {
+            f"objective.perceptual[{place}]": teacher.weights
+            for place, teacher in enumerate(self.objective.perceptual)
+        }
+        return {
+            "text.encoder": self.text.encoder,
+            "objective.repa": self.objective.repa.weights,
+            **taught,
+            "evaluation.extractor": self.evaluation.extractor,
+            "evaluation.clip": self.evaluation.clip,
+        }
+
+    def weights(self) -> dict[str, WeightsConfig]:
+        """Return the named networks that shape what is trained, by the setting that names them."""
+        return {
+            role: weights
+            for role, weights in self._networks().items()
+            if weights.name and not role.startswith("evaluation.")
+        }
+
+    @property
+    def stages(self) -> tuple[StageConfig, ...]:
+        """Return all stages, in order; the last has what is left of the time."""
+        left = 1.0 - sum(stage.time_share for stage in self.earlier)
+        last = StageConfig(
+            time_share=left, image_px=self.image_px, batch_size=self.batch_size, repa=True
+        )
+        return (*self.earlier, last)
+
+    def stage_at(self, elapsed_share: float) -> int:
+        """Return the number of the stage at this share (0..1) of the training time."""
+        ends = list(accumulate(stage.time_share for stage in self.earlier))
+        return bisect_right(ends, elapsed_share)
 
     @classmethod
     def from_json(cls, value: Json) -> Self:
         """Read a config. Raises UsageError for a key that is unknown, missing or mistyped."""
-        return _record(cls, value, "the run config")
+        return read_settings(cls, value, "the run config")
 
     def to_json(self) -> dict[str, Json]:
         """Return the config as JSON."""
@@ -187,31 +336,3 @@ def load_preset(name: str) -> RunConfig:
         raise UsageError(f"There is no preset {name!r}; there are: {', '.join(presets())}.")
     settings = parse_yaml((PRESETS / f"{name}.yaml").read_text())
     return RunConfig.from_json({"preset": name, **as_object(settings, f"the preset {name}")})
-
-
-def _record(kind: type[T], value: Json, where: str) -> T:
-    if not isinstance(value, Mapping):
-        raise UsageError(f"{where} is not a mapping of settings to values.")
-    hints = get_type_hints(kind)
-    wrong = sorted(value.keys() ^ hints.keys())
-    if wrong:
-        raise UsageError(f"{where} lacks or does not know {', '.join(wrong)}; name each once.")
-    return kind(**{name: _setting(hints[name], value[name], name) for name in hints})
-
-
-def _setting(kind: type, value: Json, name: str) -> object:
-    """Return one setting, held to its type and range. Raises UsageError."""
-    if is_dataclass(kind):
-        return _record(kind, value, name)
-    low = -MOST if name in SIGNED else 1 if kind is int and name != "seed" else 0
-    high = 1 if name.endswith("_share") else MOST
-    if kind is str:
-        right = isinstance(value, str)
-    elif isinstance(value, bool) or not isinstance(value, int | float):
-        right = False
-    else:
-        right = isinstance(value, (int, kind)) and low <= value <= high
-    if not right:
-        said = "a text" if kind is str else f"a number ({kind.__name__}) from {low} to {high}"
-        raise UsageError(f"{name} must be {said}, not {value!r}.")
-    return value

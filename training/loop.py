@@ -9,19 +9,20 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+from torch import Tensor
 
 from governance.errors import PramanaError
 from training import optim
-from training.budget import Watch
+from training.batches import Batch, Batches
+from training.budget import Order, Watch
 from training.config import RunConfig
-from training.data import ClearedSamples
 from training.heartbeat import Heartbeat
 from training.journal import Journal
-from training.model import Tokens, rotary
-from training.objective import Noised
-from training.parallel import Workers
+from training.objective import Noised, Objective, dice
+from training.parallel import Team
 from training.record import Bar
 from training.state import Training
+from training.text import Tokens
 from training.window import Window
 
 
@@ -30,16 +31,20 @@ class Surroundings:
     """What the loop works with and reports to."""
 
     config: RunConfig
-    samples: ClearedSamples
+    batches: Batches
     tokens: Tokens
     watch: Watch
-    workers: Workers
+    team: Team
     metrics: Journal
     window: Window
     heartbeat: Heartbeat
     save: Callable[[Training], None]
     stop: Callable[[], bool]
     bar: Bar  # told of each whole second of training
+
+    def order(self) -> Order:
+        """Return what to do next, as the first process of the team sees the time."""
+        return self.team.agreed(self.watch.order(stop=self.stop()))
 
 
 def train(training: Training, around: Surroundings) -> None:
@@ -49,20 +54,18 @@ def train(training: Training, around: Surroundings) -> None:
         PramanaError: the loss is not a number.
     """
     config, watch = around.config, around.watch
-    pixels = torch.from_numpy(around.samples.pixels)
-    phases = rotary(training.model.transformer, config.image_px)
+    objective = Objective(training.model, config.objective)
     parameters = training.parameters()
-    while watch.goes_on() and not around.stop():
-        counts, lr_share = training.counts, watch.lr_share()
-        places = around.samples.places(config.seed, counts.samples, config.batch_size)
-        batch = Noised.drawn(
-            pixels[places], around.tokens.rows(places), config.objective, training.generator
-        )
-        loss_of = partial(
-            batch.loss, training.model, phases, time_floor=config.objective.time_floor
-        )
-        loss = around.workers.gradients(loss_of, parameters, rows=config.batch_size)
-        norm = optim.step(training.optimiser, config.optimiser, lr_share=lr_share)
+    while (order := around.order()).goes_on:
+        if order.save:
+            around.save(training)
+            watch.saved()
+            continue
+        counts = training.counts
+        batch = around.batches.after(counts.samples, stage=config.stage_at(order.elapsed_share))
+        loss_of = partial(_loss_of_part, objective, batch, around, step=counts.step)
+        loss = around.team.gradients(loss_of, parameters, parts=around.batches.parts)
+        norm = optim.step(training.optimiser, config.optimiser, lr_share=order.lr_share)
         optim.average(
             training.averages, parameters, decay=config.optimiser.ema_decay, step=counts.step
         )
@@ -73,15 +76,19 @@ def train(training: Training, around: Surroundings) -> None:
                 "goes on from the last checkpoint. If it comes back, lower optimiser.lr."
             )
         training.counts = counts.after_step(
-            (around.samples.digests[place] for place in places),
-            loss=loss_now,
-            lr_share=lr_share,
-            train_s=watch.stepped(),
+            batch.digests, loss=loss_now, lr_share=order.lr_share, train_s=watch.stepped()
         )
         around.metrics.append(training.counts.line(loss_now, norm_now, config.optimiser.lr))
         around.window.stepped(loss_now)
         around.heartbeat.beat(training.counts.step)
         around.bar(int(training.counts.train_s) - int(counts.train_s))
-        if watch.save_due():
-            around.save(training)
-            watch.saved()
+
+
+def _loss_of_part(
+    objective: Objective, batch: Batch, around: Surroundings, number: int, *, step: int
+) -> Tensor:
+    part, config = batch.parts[number], around.config
+    thrown = dice(config.seed, step=step, part=number)
+    tokens = around.tokens.rows(part.places)
+    loss: Tensor = objective(Noised.drawn(part.pixels, tokens, config.objective, thrown))
+    return loss

@@ -8,18 +8,21 @@ Does not see: whether a picture looks right; only squared errors.
 """
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.config import ObjectiveConfig
-from training.model import Model, Tokens, predict
+from training.denoiser import predict, rotary
+from training.model import Model
+from training.text import Tokens
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Noised:
-    """A batch ready for the model: clean and noisy (B, 3, S, S) in -1..1, times (B,), captions."""
+    """Pictures ready for the model: clean and noisy (B, 3, H, W) in -1..1, times (B,), captions."""
 
     clean: Tensor
     noisy: Tensor
@@ -36,37 +39,56 @@ class Noised:
 
     @classmethod
     def drawn(
-        cls, pixels: Tensor, tokens: Tokens, config: ObjectiveConfig, generator: torch.Generator
+        cls, pixels: Tensor, tokens: Tokens, config: ObjectiveConfig, dice: torch.Generator
     ) -> Self:
-        """Draw times, noise and dropped captions for uint8 pixels (B, 3, S, S)."""
-        rows = pixels.shape[0]
-        drawn = torch.randn(rows, generator=generator)
+        """Draw times, noise and dropped captions for uint8 pixels (B, 3, H, W)."""
+        rows, device = pixels.shape[0], pixels.device
+        drawn = torch.randn(rows, generator=dice, device=device)
         times = torch.sigmoid(config.time_mean + config.time_std * drawn)
         clean = to_unit(pixels)
-        noise = torch.randn(clean.shape, generator=generator)
-        kept = torch.rand(rows, 1, generator=generator) >= config.caption_drop_share
+        noise = torch.randn(clean.shape, generator=dice, device=device)
+        kept = torch.rand(rows, 1, generator=dice, device=device) >= config.caption_drop_share
         without = Tokens(
             tokens.ids * kept, tokens.mask & kept, tokens.truncated
         )  # the empty prompt
         return cls.at(times, clean=clean, noise=noise, tokens=without)
 
-    def errors(self, model: Model, phases: Tensor, span: slice = slice(None)) -> Tensor:
-        """Return the model's squared error in each picture (B,), as mean over its values."""
-        mask = self.mask[span]
-        seen = predict(
-            model.transformer,
-            self.noisy[span],
-            times=self.times[span],
-            text=model.encode(self.ids[span], mask),
-            mask=mask,
-            phases=phases,
-        )
-        return (seen - self.clean[span]).square().mean(dim=(1, 2, 3))
 
-    def loss(self, model: Model, phases: Tensor, span: slice, *, time_floor: float) -> Tensor:
-        """Return this span's part of the mean velocity error of the whole batch."""
-        weights = self.times[span].clamp(min=time_floor).square().reciprocal()
-        return (self.errors(model, phases, span) * weights).sum() / len(self.times)
+class Objective(nn.Module):
+    """The loss of some pictures, as a module, so that DDP and FSDP2 can stand around it."""
+
+    def __init__(self, model: Model, config: ObjectiveConfig) -> None:
+        super().__init__()
+        self.transformer, self.text_encoder = model.transformer, model.text_encoder
+        self.model, self.config = model, config
+
+    def forward(self, noised: Noised) -> Tensor:
+        """Return the mean velocity error of these pictures."""
+        weights = noised.times.clamp(min=self.config.time_floor).square().reciprocal()
+        return (errors(self.model, noised) * weights).mean()
+
+
+def errors(model: Model, noised: Noised) -> Tensor:
+    """Return the model's squared error in each picture (B,), as mean over its values."""
+    seen = predict(
+        model.transformer,
+        noised.noisy,
+        times=noised.times,
+        text=model.encode(noised.ids, noised.mask),
+        mask=noised.mask,
+        phases=rotary(model.transformer, *noised.noisy.shape[2:]),
+    )
+    return (seen - noised.clean).square().mean(dim=(1, 2, 3))
+
+
+def dice(seed: int, *, step: int, part: int, device: str = "cpu") -> torch.Generator:
+    """Return the dice of one part of one step's batch.
+
+    They depend on these numbers alone, so a run that comes back, or runs on another number of
+    processes, throws the same.
+    """
+    word = sha256(f"{seed} {step} {part}".encode()).digest()[:8]
+    return torch.Generator(device).manual_seed(int.from_bytes(word, "big") >> 1)
 
 
 def to_unit(pixels: Tensor) -> Tensor:

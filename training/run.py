@@ -17,6 +17,7 @@ from governance.records import FINISHED
 from governance.snapshot import Snapshot
 from governance.trail.ledger import Ledger
 from training import checkpoint
+from training.batches import Batches
 from training.budget import Deadline, Pace, Reserve, Schedule, Watch
 from training.config import RunConfig
 from training.data import ClearedList, ClearedSamples
@@ -26,11 +27,11 @@ from training.heartbeat import Heartbeat
 from training.journal import Journal
 from training.loop import Surroundings, train
 from training.meters import Meter, Rate
-from training.model import Tokens, make_tokenizer
-from training.parallel import workers
+from training.parallel import alone
 from training.receipt import ReceiptLine
 from training.record import RESULT_FILE, Bars, Result, RunRecord, State
 from training.state import Training
+from training.text import Tokens, make_tokenizer
 from training.window import Window
 
 
@@ -73,16 +74,16 @@ class Run:
             deadline=self.deadline,
             bars=bars,
         )
-        with workers(self.config.threads) as pool:
+        with alone(self.config.parts) as team:
             watch = self._watch(finishing, training, came_at=came_at)
             meter = Meter.open(watts_per_core=self.config.watts_per_core)
             window = Window(meter=meter, began=training.counts)
             around = Surroundings(
                 config=self.config,
-                samples=trained,
+                batches=Batches(config=self.config, samples=trained),
                 tokens=tokens,
                 watch=watch,
-                workers=pool,
+                team=team,
                 metrics=self._metrics,
                 window=window,
                 heartbeat=heartbeat,

@@ -19,9 +19,11 @@ from torch import Tensor
 
 from governance.canon import write_whole
 from training.config import RunConfig
-from training.model import CHANNELS, Model, Tokens, predict, rotary
+from training.denoiser import CHANNELS, predict, rotary
+from training.model import Model
 from training.objective import to_pixels
 from training.output.provenance import Origin
+from training.text import Tokens
 
 GRID_COLUMNS = 8
 TIME_FLOOR = 0.05  # as in every preset; at 20 steps or fewer it changes nothing
@@ -71,7 +73,8 @@ def denoised(
     told = Tokens.of(prompts, model.tokenizer, sampling.max_tokens).rows(range(rows))
     ids = torch.cat((torch.zeros_like(told.ids), told.ids))
     mask = torch.cat((torch.zeros_like(told.mask), told.mask))  # untold rows see no token
-    text, phases = model.encode(ids, mask), rotary(model.transformer, sampling.image_px)
+    side = sampling.image_px
+    text, phases = model.encode(ids, mask), rotary(model.transformer, side, side)
     grid = torch.linspace(1.0, 0.0, sampling.steps + 1)
     for now, following in pairwise(grid):
         untold, clean = predict(

@@ -41,6 +41,17 @@ def host_class() -> str:
     return f"cpu {platform.machine()}"
 
 
+def terms_of(config: RunConfig, budget_s: float) -> Terms:
+    """Return what a clearance of such a run here has to allow."""
+    taught_by = {weights.sha256 for weights in config.weights().values()}
+    return Terms(
+        run_config=config.digest,
+        budget_s=budget_s,
+        host=host_class(),
+        weights=tuple(sorted(taught_by)),
+    )
+
+
 def _no_keys(_: Clearance) -> None:
     """Ask nobody: samples that are not encrypted need no keys."""
 
@@ -98,7 +109,7 @@ def start(  # noqa: PLR0913  the door names everything it holds against the clea
         envelope,
         trust=trust,
         cleared_root=listed.root,
-        terms=Terms(run_config=config.digest, budget_s=budget_s, host=host_class()),
+        terms=terms_of(config, budget_s),
         spent=others,
         revoked=revoked_in(ledger),
         logged=find_logged(ledger, sha256(payload_of(envelope)), witnesses=trust.witnesses),

@@ -1,4 +1,4 @@
-"""What changes while training: weights, their average, the optimiser, the dice, and the counts.
+"""What changes while training: weights, their average, the optimiser and the counts.
 
 Does not see: the clock. Time is asked for in `loop.py` and kept in the counts.
 """
@@ -15,10 +15,10 @@ from governance.errors import Tampered
 from governance.records import as_object
 from training import optim
 from training.config import RunConfig
-from training.model import Model, build, load_tokenizer
+from training.model import Model, build
 from training.receipt import Receipt
+from training.text import load_tokenizer
 
-DICE = "generator"
 SMOOTH = 0.97  # of the loss that is shown: about the last thirty steps
 
 
@@ -84,18 +84,16 @@ class Training:
     model: Model
     averages: list[Tensor]
     optimiser: optim.Optimiser
-    generator: torch.Generator
     counts: Counts = field(default_factory=Counts)
 
     @classmethod
     def fresh(cls, config: RunConfig, tokenizer: str) -> Self:
-        """Return the beginning: random weights and dice from the seed."""
+        """Return the beginning: random weights from the seed."""
         model = build(config, load_tokenizer(tokenizer))
         return cls(
             model=model,
             averages=[p.detach().clone() for _, p in model.named_parameters()],
             optimiser=optim.make_optimiser(model.named_parameters(), config.optimiser),
-            generator=torch.Generator().manual_seed(config.seed),
         )
 
     def parameters(self) -> list[nn.Parameter]:
@@ -119,14 +117,13 @@ class Training:
         return {
             "weights": {name: parameter.detach() for name, parameter in named},
             "average": {n: a for (n, _), a in zip(named, self.averages, strict=True)},
-            "optimiser": {**moments, DICE: self.generator.get_state()},
+            "optimiser": moments,
         }
 
     @torch.no_grad()
     def restore(self, tensors: Mapping[str, Mapping[str, Tensor]], counts: Counts) -> None:
         """Take the tensors of a checkpoint. Raises Tampered when one is missing or misshapen."""
         try:
-            self.generator.set_state(tensors["optimiser"][DICE])
             for (name, parameter), average in zip(
                 self.model.named_parameters(), self.averages, strict=True
             ):

@@ -19,7 +19,8 @@ from governance.images import decode
 from governance.workspace import Workspace
 from training.config import RunConfig, load_preset
 from training.export import export
-from training.model import build, load_tokenizer, make_tokenizer
+from training.model import build
+from training.text import load_tokenizer, make_tokenizer
 from training.output.check import PictureCheck
 
 HOUSE, NUDE = "a house by the sea", "a nude figure"

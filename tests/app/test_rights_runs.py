@@ -56,7 +56,7 @@ def _config(batch_size: int = 8) -> RunConfig:
         micro,
         image_px=16,
         batch_size=batch_size,
-        threads=1,
+        parts=1,
         model=replace(micro.model, width=16, depth=1, heads=2, bottleneck=8),
         text=replace(micro.text, vocabulary=300, width=8, depth=1, heads=2, mlp_width=8),
         schedule=replace(micro.schedule, checkpoint_s=0.5, save_guess_s=0.2, finish_guess_s=1.0),

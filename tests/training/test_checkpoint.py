@@ -10,9 +10,9 @@ from safetensors.torch import load as read_tensors
 from governance.errors import EvidenceMissing, Tampered
 from training import checkpoint, optim
 from training.config import RunConfig
-from training.model import Tokens, make_tokenizer, rotary
-from training.objective import Noised
+from training.objective import Noised, Objective, dice
 from training.state import Counts, Training
+from training.text import Tokens, make_tokenizer
 
 CAPTIONS = ("a red circle", "a blue cross", "a green square", "")
 
@@ -26,10 +26,10 @@ def _steps(training: Training, config: RunConfig, count: int) -> list[float]:
     """Train some steps at the whole rate, and return the losses."""
     pixels = torch.randint(0, 256, (4, 3, 16, 16), generator=torch.Generator().manual_seed(1))
     tokens = Tokens.of(CAPTIONS, training.model.tokenizer, 8)
-    phases, losses = rotary(training.model.transformer, 16), []
+    objective, losses = Objective(training.model, config.objective), []
     for _ in range(count):
-        batch = Noised.drawn(pixels, tokens, config.objective, training.generator)
-        loss = batch.loss(training.model, phases, slice(None), time_floor=0.05)
+        thrown = dice(config.seed, step=training.counts.step, part=0)
+        loss = objective(Noised.drawn(pixels, tokens, config.objective, thrown))
         training.optimiser.zero_grad()
         loss.backward()
         optim.step(training.optimiser, config.optimiser, lr_share=1.0)

@@ -20,10 +20,11 @@ from training.evaluate.heldout import (
 )
 from training.evaluate.scenes import Scene, caption, every_scene
 from training.export import export
-from training.model import Model, build, load_tokenizer, make_tokenizer
+from training.model import Model, build
 from training.output.policy import POLICY_FILE, policy_sha256
 from training.output.provenance import Origin
 from training.sample import draw, save_grid
+from training.text import load_tokenizer, make_tokenizer
 
 PROMPTS = [caption(scene) for scene in every_scene()[:9]]
 RED = Scene("red", "circle", "left", "white")

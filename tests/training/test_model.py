@@ -1,25 +1,18 @@
 """The model: our forward pass is the stock one, and captions reach it as a stock prompt would."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from training.config import RunConfig, load_preset
+from training.denoiser import predict, rotary
 from training.flops import train_flops
-from training.model import (
-    Model,
-    Tokens,
-    build,
-    clean,
-    load_tokenizer,
-    make_tokenizer,
-    predict,
-    rotary,
-)
-from training.objective import Noised
-from training.parallel import workers
+from training.model import Model, build
+from training.objective import Noised, Objective
+from training.parallel import alone
+from training.text import Tokens, clean, load_tokenizer, make_tokenizer
 
 CAPTIONS = ("a red circle at the left", "", "काला वृत्त", "<pad> &amp; 🙂", "a blue cross")
 
@@ -41,10 +34,8 @@ def _batch(model: Model, config: RunConfig, rows: int = 5) -> Noised:
     return Noised.drawn(pixels, tokens.rows(range(rows)), config.objective, generator)
 
 
-def _loss_of(batch: Noised, model: Model, config: RunConfig):
-    phases = rotary(model.transformer, config.image_px)
-    floor = config.objective.time_floor
-    return lambda span: batch.loss(model, phases, span, time_floor=floor)
+def _part(batch: Noised, span: slice) -> Noised:
+    return Noised(*(getattr(batch, field.name)[span] for field in fields(Noised)))
 
 
 def test_our_forward_pass_is_the_stock_one(model: Model, tiny: RunConfig) -> None:
@@ -56,7 +47,7 @@ def test_our_forward_pass_is_the_stock_one(model: Model, tiny: RunConfig) -> Non
         times=batch.times,
         text=text,
         mask=batch.mask,
-        phases=rotary(model.transformer, tiny.image_px),
+        phases=rotary(model.transformer, tiny.image_px, tiny.image_px),
     )
     [stock] = model.transformer(batch.noisy, batch.times, text, batch.mask, return_dict=False)
     assert stock.std() > 0.01
@@ -118,8 +109,9 @@ def test_a_batch_without_any_caption_still_learns(model: Model, tiny: RunConfig)
     batch = _batch(model, untold)
     assert not batch.mask.any()
     parameters = [parameter for _, parameter in model.named_parameters()]
-    with workers(1) as pool:
-        loss = pool.gradients(_loss_of(batch, model, untold), parameters, rows=5)
+    objective = Objective(model, untold.objective)
+    with alone(1) as team:
+        loss = team.gradients(lambda _: objective(batch), parameters, parts=[0])
     assert loss.isfinite()
     assert all(parameter.grad.isfinite().all() for parameter in parameters)
 
@@ -137,24 +129,28 @@ def test_the_loss_is_the_error_of_the_velocity(model: Model, tiny: RunConfig) ->
     )
     times = batch.times.clamp(min=floor)[:, None, None, None]
     wanted, got = (batch.noisy - batch.clean) / times, (batch.noisy - seen) / times
-    loss = _loss_of(batch, model, tiny)(slice(None))
+    loss = Objective(model, tiny.objective)(batch)
     torch.testing.assert_close(loss, (wanted - got).square().mean(), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
-def test_threads_together_find_the_gradient_of_the_whole_batch(
-    model: Model, tiny: RunConfig, threads: int
+@pytest.mark.parametrize("parts", [1, 2, 4])
+def test_parts_together_find_the_gradient_of_the_whole_batch(
+    model: Model, tiny: RunConfig, parts: int
 ) -> None:
-    batch = _batch(model, tiny)
-    loss_of = _loss_of(batch, model, tiny)
+    batch, rows = _batch(model, tiny, rows=4), 4 // parts
+    objective = Objective(model, tiny.objective)
+
+    def loss_of(part: int) -> torch.Tensor:
+        return objective(_part(batch, slice(part * rows, (part + 1) * rows)))
+
     parameters = [parameter for _, parameter in model.named_parameters()]
-    whole = loss_of(slice(None))
+    whole = objective(batch)
     wanted = torch.autograd.grad(whole, parameters)
     before = torch.get_num_threads()
-    with workers(threads) as pool:
-        loss = pool.gradients(loss_of, parameters, rows=5)
+    with alone(parts) as team:
+        loss = team.gradients(loss_of, parameters, parts=range(parts))
         found = [parameter.grad.clone() for parameter in parameters]
-        again = pool.gradients(loss_of, parameters, rows=5)
+        again = team.gradients(loss_of, parameters, parts=range(parts))
     assert torch.get_num_threads() == before
     assert torch.equal(loss, again)
     assert all(torch.equal(p.grad, g) for p, g in zip(parameters, found, strict=True))
@@ -164,11 +160,11 @@ def test_threads_together_find_the_gradient_of_the_whole_batch(
 
 
 def test_a_fault_in_a_thread_reaches_the_caller() -> None:
-    def broken(span: slice) -> torch.Tensor:
+    def broken(part: int) -> torch.Tensor:
         raise ZeroDivisionError
 
-    with workers(2) as pool, pytest.raises(ZeroDivisionError):
-        pool.gradients(broken, [], rows=2)
+    with alone(2) as team, pytest.raises(ZeroDivisionError):
+        team.gradients(broken, [], parts=[0, 1])
 
 
 def test_the_formula_counts_what_the_denoiser_computes() -> None:

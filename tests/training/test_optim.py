@@ -9,9 +9,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from training import checkpoint, optim
 from training.config import RunConfig
-from training.model import make_tokenizer
 from training.muon import Muon
 from training.state import Training
+from training.text import make_tokenizer
 
 WAITS = ("_local_scalar_dense", "is_nonzero", "nonzero", "equal", "_to_copy")
 

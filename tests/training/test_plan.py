@@ -9,9 +9,9 @@ import torch
 from app import plan as plans
 from governance.errors import EvidenceMissing, UsageError
 from training.config import load_preset
+from training.denoiser import make_denoiser, predict, rotary
 from training.interval import Interval
 from training.memory import image_bytes, state_bytes
-from training.model import _transformer, predict, rotary
 from training.plan import Fleet, Plan, Speed, make_plan, memory_of, network_bytes
 from training.probe import FEWEST_STEPS, Probe
 from training.recipe import PRX_24H, Recipe
@@ -93,7 +93,7 @@ def test_a_picture_takes_what_torch_keeps_for_the_backward_pass(
 ) -> None:
     micro = load_preset("micro")
     config = replace(micro, image_px=image_px, model=replace(micro.model, width=width, depth=depth))
-    transformer = _transformer(config.model, config.text.width)
+    transformer = make_denoiser(config.model, config.text.width)
     weights = {p.untyped_storage().data_ptr() for p in transformer.parameters()}
     kept: dict[int, torch.Tensor] = {}
 
@@ -109,7 +109,7 @@ def test_a_picture_takes_what_torch_keeps_for_the_backward_pass(
             times=torch.rand(1),
             text=torch.randn(1, words, config.text.width),
             mask=torch.ones(1, words, dtype=torch.bool),
-            phases=rotary(transformer, image_px),
+            phases=rotary(transformer, image_px, image_px),
         )
     measured = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
     told = image_bytes(Recipe.of(config).shape, image_px=image_px, text_tokens=words)

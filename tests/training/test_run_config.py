@@ -44,7 +44,30 @@ def test_a_preset_that_does_not_exist_is_answered_with_those_that_do() -> None:
         ("batch_size", "32"),
         ("batch_size", None),
         ("seed", -1),
-        ("threads", 33),
+        ("parts", 3),
+        ("device", "tpu"),
+        ("precision", "fp8"),
+        ("compile", "always"),
+        ("parallel", "tp"),
+        ("earlier", {"image_px": 16}),
+        ("earlier", [{"image_px": 16}]),
+        ("earlier", [{"time_share": 1.0, "image_px": 16, "batch_size": 32, "repa": True}]),
+        ("earlier", [{"time_share": 0.5, "image_px": 12, "batch_size": 32, "repa": True}]),
+        ("earlier", [{"time_share": 0.5, "image_px": 16, "batch_size": 33, "repa": True}]),
+        ("data.keep", "tape"),
+        ("data.widest", 0.5),
+        ("model.kept_share", 0.0),
+        ("model.routed_to", 5),
+        ("model.resolution_embeds", 1),
+        ("text.latents", "sometimes"),
+        ("text.encoder.name", "an encoder without a digest"),
+        ("objective.repa.block", 4),
+        ("objective.time_shift", 0.0),
+        ("objective.uniform_share", 1.5),
+        (
+            "objective.perceptual",
+            [{"weights": {"name": "v", "sha256": ""}, "weight": 1, "block": 0}],
+        ),
         ("preset", 3),
         ("image_px", 30),
         ("model", [1, 2]),
@@ -92,7 +115,8 @@ def _other(record: object, path: tuple[str, ...]) -> object:
     if below:
         changed = _other(value, tuple(below))
     else:
-        changed = f"{value}x" if isinstance(value, str) else value / 2
+        more = {str: "x", tuple: ("x",)}.get(type(value), 1)
+        changed = value + more
     other = object.__new__(type(record))
     for field in fields(record):
         kept = changed if field.name == name else getattr(record, field.name)

@@ -13,8 +13,9 @@ from training.config import RunConfig
 from training.data import ClearedSamples
 from training.evaluate.estimate import Estimate, Score
 from training.evaluate.scenes import Scene, every_scene, parse
-from training.model import Model, Tokens, rotary
-from training.objective import Noised, to_unit
+from training.model import Model
+from training.objective import Noised, errors, to_unit
+from training.text import Tokens
 
 ALL = "all_attributes"
 ATTRIBUTES = tuple(field.name for field in fields(Scene))
@@ -57,13 +58,12 @@ def error_by_time(model: Model, samples: ClearedSamples, config: RunConfig) -> d
     captions = samples.captions[:count]
     tokens = Tokens.of(captions, model.tokenizer, config.text.max_tokens).rows(range(count))
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(config.seed))
-    phases = rotary(model.transformer, config.image_px)
-    errors = {}
+    found = {}
     for time in TIMES:
         noised = Noised.at(torch.full((count,), time), clean=clean, noise=noise, tokens=tokens)
-        errors[f"{time:.1f}"] = Estimate.mean_of(
-            noised.errors(model, phases).double().numpy(),
+        found[f"{time:.1f}"] = Estimate.mean_of(
+            errors(model, noised).double().numpy(),
             seed=config.seed,
             resamples=config.evaluation.resamples,
         )
-    return errors
+    return found
