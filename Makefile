@@ -5,13 +5,14 @@ READY := .venv/.ready
 export HF_HUB_OFFLINE := 1
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test check lint fix bench answers app
+.PHONY: demo test check lint fix plans bench answers app
 
 demo: $(READY) ; $(BIN)/pramana demo
 test: $(READY) ; $(BIN)/pytest -n 2 --dist loadgroup
 check: lint test
 lint: $(READY) ; $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/pyright && $(BIN)/lint-imports
 fix: $(READY) ; $(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+plans: $(READY) ; $(BIN)/python benchmarks/plans.py
 bench: $(READY) ; for f in audit trust deadlines evaluate; do $(BIN)/python benchmarks/$$f.py || exit; done
 answers: $(READY) ; for f in benchmarks/*_answers.py benchmarks/output.py; do $(BIN)/python $$f || exit; done
 app: $(READY) ; $(BIN)/pramana review

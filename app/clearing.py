@@ -9,9 +9,11 @@ import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from app.cases import check_cleared, is_scraped
 from app.keeper import check_readable
+from app.weights import check_terms
 from governance.canon import Json, canonical, digest
 from governance.clearance import ISSUED, Terms, issue, read_clearance, revoked_in
 from governance.errors import Refused
@@ -22,11 +24,29 @@ from governance.verify import check_evidence
 from governance.waiving.approvals import Waiver, earliest_end
 from governance.waiving.waived import decision_waivers
 from governance.waiving.waivers import SNAPSHOT
+from governance.weights import UsedWeights
 from governance.workspace import Workspace
 
+if TYPE_CHECKING:
+    from policies.rules import Pack
 
-def clear(workspace: Workspace, decision: Decision, terms: Terms, *, preset: str) -> bytes:
+
+def clear(
+    workspace: Workspace,
+    decision: Decision,
+    terms: Terms,
+    *,
+    preset: str,
+    weights: Sequence[UsedWeights] = (),
+) -> bytes:
     """Return a signed clearance, after holding the decision to its evidence once more.
+
+    Args:
+        workspace: where the evidence lies.
+        decision: what is cleared.
+        terms: what the clearance binds beside it.
+        preset: the name of the preset.
+        weights: all weights of others that the run names; those that teach are those of the terms.
 
     Raises:
         Refused: the decision is block, a policy changed since, or a rule forbids this run.
@@ -37,9 +57,11 @@ def clear(workspace: Workspace, decision: Decision, terms: Terms, *, preset: str
     check_evidence(workspace, decision)
     check_not_withdrawn(workspace, decision)
     _check_policies(decision)
+    check_terms(weights, terms.weights)
     now = datetime.now(UTC)
     waivers = decision_waivers(workspace, decision, now=now)
     facts = _run_facts(workspace, decision, terms, preset)
+    facts["weights"] = [used.to_json() for used in weights]
     run_rules = _run_rules(workspace, decision, facts, waivers)
     told = {name: fact for name, fact in facts.items() if name != "legal_contact"}  # a person
     envelope = issue(
@@ -80,8 +102,7 @@ def waiting(workspace: Workspace, decision: Decision, terms: Terms) -> bytes | N
             continue
         envelope = workspace.load(str(entry.body["envelope"]), "a clearance")
         found = read_clearance(payload_of(envelope))
-        asked = Terms(run_config=found.run_config, budget_s=found.budget_s, host=found.host)
-        if asked == terms and now < found.expires_at and gone.isdisjoint(found.waivers):
+        if found.terms == terms and now < found.expires_at and gone.isdisjoint(found.waivers):
             return envelope
     return None
 
@@ -98,6 +119,18 @@ def clearance_lines(workspace: Workspace) -> Iterator[str]:
         state = f"used by run {used[name]}" if name in used else "not used"
         state = f"revoked, {state}" if name in gone else state
         yield f"{name[:16]}  {found.issued_at[:19]} to {found.expires_at[:19]}  {state}"
+
+
+def packs_of(workspace: Workspace, decision: Decision) -> list["Pack"]:
+    """Return the packs that judged, as they were then. Raises EvidenceMissing, Tampered."""
+    from policies.rules import read_pack  # noqa: PLC0415  heavy
+
+    judges = {rule.policy for rule in decision.rules}
+    return [
+        read_pack(workspace.load(used.sha256, used.id), source=used.source)
+        for used in decision.policies
+        if used.id in judges
+    ]
 
 
 def _check_policies(decision: Decision) -> None:
@@ -135,14 +168,8 @@ def _run_rules(
 ) -> Sequence[RuleResult]:
     """Hold the rules about runs against this run. Raises Refused when one of them blocks."""
     from policies.decide import judge_run  # noqa: PLC0415  heavy
-    from policies.rules import read_pack  # noqa: PLC0415  heavy
 
-    judges = {rule.policy for rule in decision.rules}
-    packs = [
-        read_pack(workspace.load(used.sha256, used.id), source=used.source)
-        for used in decision.policies
-        if used.id in judges
-    ]
+    packs = packs_of(workspace, decision)
     whole = [waiver.exemption() for waiver in waivers if waiver.request.about == SNAPSHOT]
     results = judge_run(facts, packs=packs, as_of=datetime.now(UTC).date(), waivers=whole)
     blocking = [r for r in results if r.status == "violated" and r.remedy == "block"]

@@ -15,6 +15,7 @@ import click
 
 from app.verbs.case import case
 from app.verbs.draw import draw
+from app.verbs.evaluate import evaluate
 from app.verbs.keys import clearance as clearances
 from app.verbs.keys import keys
 from app.verbs.ledger import ledger as ledgers
@@ -23,6 +24,7 @@ from app.verbs.redteam import redteam
 from app.verbs.rights import prove, withdraw
 from app.verbs.verify import verify
 from app.verbs.waiver import waiver
+from app.verbs.weights import weights
 from governance.errors import PramanaError
 
 BLOCKED = 3  # the exit status of an audit whose verdict is block, as of every refusal
@@ -176,14 +178,18 @@ def train(
     """Train on what the latest audit cleared, to a wall-clock deadline.
 
     Everything, the export included, ends at or before the budget does. A run that
-    was cut off goes on from its last checkpoint, to its old deadline.
+    was cut off goes on from its last checkpoint, to its old deadline. Several processes
+    share the work when torchrun starts them; their number may change from one start to
+    the next, but accelerators are counted in the clearance.
 
     \b
     Example:
         pramana train --preset micro --minutes 2
+        torchrun --nproc-per-node 2 -m app train --preset micro --minutes 2
     """  # noqa: D301
     from app import progress, report, workflow  # noqa: PLC0415  heavy
     from governance.workspace import Workspace  # noqa: PLC0415  heavy
+    from training.launch import launched  # noqa: PLC0415  heavy
 
     if (minutes is None) == (hours is None):
         raise click.UsageError("Give the budget as --minutes M or as --hours H, one of them.")
@@ -194,6 +200,9 @@ def train(
             place, preset=preset, budget_s=budget_s, started_at=_began(), bars=bars,
             envelope=clearance.read_bytes() if clearance else None,
         )  # fmt: skip
+    launch = launched()
+    if launch and launch.rank:  # the first process tells
+        return
     click.echo(f"run {folder.name}: {result.summary()}")
     for line in report.scores(folder):
         click.echo(line)
@@ -254,7 +263,8 @@ def demo(out: Path, minutes: float) -> None:
 
 
 for verb in (
-    case, clearances, draw, keys, ledgers, plan, prove, redteam, verify, waiver, withdraw,
+    case, clearances, draw, evaluate, keys, ledgers, plan, prove, redteam, verify, waiver, withdraw,
+    weights,
 ):  # fmt: skip
     cli.add_command(verb)
 

@@ -173,10 +173,10 @@ def _source(workspace: Path, target: str) -> tuple[Path, Origin]:
         )
     place = Workspace(workspace)
     run_folder = place.run_folder(target)
-    return run_folder / PIPELINE, _signed_origin(place, run_folder)
+    return run_folder / PIPELINE, signed_origin(place, run_folder)
 
 
-def _signed_origin(place: Workspace, folder: Path) -> Origin:
+def signed_origin(place: Workspace, folder: Path) -> Origin:
     """Return the origin of a finished run, once each file of its model is as it was signed."""
     kept = run_files(place, folder.name, RESULT_FILE)
     if not kept.signed:

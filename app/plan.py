@@ -19,12 +19,16 @@ from policies import claims
 from policies.claims import Judged, Verdict
 from training.config import load_preset
 from training.interval import Interval
+from training.memory import Memory
 from training.plan import Basis, Fleet, Plan, Speed, StagePlan, make_plan, memory_of
 from training.probe import Probe
 from training.recipe import PRX_24H, Recipe
 
 SETUPS = ("64xH100", "256xA100", "1000xRTX4090")  # those of the article of March 2026
 PROCESSOR = "cpu"
+PACKED_BYTES = Interval(0.323, 0.2, 0.5)  # a pixel; the ends are assumed: pictures differ
+MEASURED_ON = "photographs, measured by us 2026-11"
+STATE_BYTES = 2  # of a number of a caption's states as they are kept
 MILLION = 1e6
 _GPUS = re.compile(r"([1-9][0-9]{0,5})\s*[xX*]\s*([A-Za-z][A-Za-z0-9-]*(?: [0-9]+)?)")
 
@@ -135,7 +139,12 @@ def plan(asked: Asked) -> Planned:
         claims=tuple(
             claims.judge(c, flops=PRX_24H.flops, country=country) for c in claims.claims()
         ),
-        missing=(*missing, *offers.unlisted(fleet.accelerator, country), *_unknown(money)),
+        missing=(
+            *missing,
+            *_unlisted(recipe),
+            *offers.unlisted(fleet.accelerator, country),
+            *_unknown(money),
+        ),
     )
 
 
@@ -196,12 +205,15 @@ def _training(made: Plan) -> list[Figure]:
         if stage.busy > 1:
             needed = stage.network_bytes_per_s.times(1e-9)
             why = "a ring all-reduce of the gradients, no longer than the step; 4 or 2 bytes each"
+            if made.recipe.shares:
+                why = f"weights gathered twice, and {why.replace('all-reduce', 'scatter')}"
             figures.append(_figure(f"{name}: network", "GB/s each", needed, shapes, why))
     figures += [
         _figure("operations", "FLOP", made.flops, basis, source),
         _figure("HFU, teachers included", "%", _percent(made.hfu), basis, source),
         _figure("MFU, dense model alone", "%", _percent(made.mfu), basis, source),
     ]
+    figures += _kept(made.recipe)
     if not made.recipe.open_ended:
         said = f"{made.recipe.images / MILLION:.2f} million pictures, {made.recipe.source}"
         figures.append(_figure("the whole recipe", "h", made.whole_hours, basis, said))
@@ -212,19 +224,53 @@ def _memory(made: Plan, stage: StagePlan, name: str) -> list[Figure]:
     if stage.memory is None:
         lacking = f"no row hardware.csv {made.fleet.accelerator}/memory_bytes"
         return [_figure(f"{name}: pictures at once that fit", "", None, "projected", lacking)]
-    memory, needed = stage.memory, -(-stage.stage.batch_size // stage.busy)
-    whose = "whole on each"
-    if not memory.fits:
+    memory, whose = stage.memory, "whole on each"
+    if memory.shards > 1:
+        whose = f"state shared by {memory.shards}"
+    elif not memory.fits:
         shards = memory_of(made.recipe, made.fleet, stage.stage, shards=made.fleet.count)
         memory, whose = shards or memory, f"state shared by {made.fleet.count}"
     verdict = "fits" if memory.fits else "does not fit"
     said = (
-        f"{verdict}, {whose}: {memory.state / memory.shards / 1e9:.1f} GB of state and "
+        f"{verdict}, {whose}: {memory.state / memory.shards / 1e9:.1f} GB of state, "
+        f"{memory.frozen / 1e9:.1f} GB of frozen networks and "
         f"{memory.image.low / 1e9:.2g} to {memory.image.high / 1e9:.2g} GB a picture in "
-        f"{memory.capacity / 1e9:.0f} GB; {needed} a step are needed, in parts if fewer fit"
+        f"{memory.capacity / 1e9:.0f} GB; {_parts(made, stage, memory)}"
     )
     most = Interval.exactly(memory.most_images)
     return [_figure(f"{name}: pictures at once that fit", "", most, "projected", said)]
+
+
+def _parts(made: Plan, stage: StagePlan, memory: Memory) -> str:
+    """Return whether the parts of a batch, one after the other, fit and spread evenly."""
+    parts, count = made.recipe.parts, made.fleet.count
+    if parts == 1:  # nobody said how a batch is split
+        needed = -(-stage.stage.batch_size // stage.busy)
+        return f"{needed} a step are needed, in parts if fewer fit"
+    if parts % count:
+        return f"{parts} parts do not spread over {count}: choose parts that {count} divides"
+    size = stage.stage.batch_size // parts
+    fits = "fits" if size <= memory.most_images else "does not surely fit: choose more parts"
+    each = parts // count
+    return f"{each} part{'s' * (each > 1)} of {size} a step, one after the other; each {fits}"
+
+
+def _kept(recipe: Recipe) -> list[Figure]:
+    """Return what a million pictures take on disk, and their captions' states, where kept."""
+    figures = []
+    if recipe.packs:
+        for side in sorted({stage.image_px for stage in recipe.stages}):
+            packed = PACKED_BYTES.times(side**2 * MILLION / 1e9)
+            why = f"JPEG, quality 92: 85 KB at 512 px and 337 KB at 1024 px, {MEASURED_ON}"
+            figures.append(
+                _figure(f"a million pictures, {side} px", "GB", packed, "projected", why)
+            )
+    if recipe.encoder_flops and recipe.keeps_text:
+        states = recipe.text_tokens * recipe.shape.text_width * STATE_BYTES * MILLION / 1e9
+        why = f"bf16, all of {recipe.text_tokens} tokens; a shorter caption takes less"
+        most = Interval(states, 0.0, states)
+        figures.append(_figure("a million captions' states", "GB at most", most, "projected", why))
+    return figures
 
 
 def _money_figures(made: Plan, chosen: tuple[Offer, ...]) -> list[Figure]:
@@ -299,6 +345,12 @@ def _setup(recipe: Recipe, gpus: str, country: str) -> Setup:
         verdict=verdict,
         why="; ".join(says),
     )
+
+
+def _unlisted(recipe: Recipe) -> list[str]:
+    return [
+        f"operations and size of the weights {name}; counted as none" for name in recipe.unknown
+    ]
 
 
 def _unknown(figures: list[Figure]) -> list[str]:

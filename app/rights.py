@@ -1,13 +1,14 @@
 """What a withdrawal means for runs: which of them saw a sample, from which checkpoint on.
 
-The order in which a run sees its samples is a function of its seed and their number, so it is
-worked out again from the cleared list and the run config, and held to the receipts.
+The order in which a run sees its samples is a function of its seed, their number and shapes, so it
+is worked out again from the cleared list, the run config and what the run wrote down of shapes and
+of steps, and held to the receipts: where a file was altered, these say so.
 
 Does not see: whether weights can still be made to show a sample, or a run that left no receipts.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -25,9 +26,13 @@ from governance.rights.requests import Answer
 from governance.rights.withdrawals import Withdrawal, withdrawals
 from governance.workspace import Workspace
 from training.config import RunConfig
-from training.data import ClearedSamples
+from training.data.opening import SHAPES_FILE
+from training.data.order import Order, ShapeNumbers
+from training.data.samples import ClearedSamples
+from training.journal import Journal
 from training.receipt import Receipt
 
+METRICS_FILE = "metrics.jsonl"
 SHOWN = 20  # checkpoints named one by one
 LOOSE = (
     "Only exact bytes count: a copy that was saved anew is another file. Trained weights stay as "
@@ -82,12 +87,12 @@ def impacts(workspace: Workspace, images: frozenset[str]) -> list[Impact]:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What a run saw: images in the order of the first epoch, checkpoints, and what it kept out."""
+    """What a run saw: the step that first saw each image, checkpoints, and what it kept out."""
 
     run: str
-    batch_size: int
-    order: tuple[str, ...]
-    heldout: tuple[str, ...]
+    first: Mapping[str, int]
+    trained: frozenset[str]
+    heldout: frozenset[str]
     steps: tuple[int, ...]
 
     @classmethod
@@ -100,60 +105,108 @@ class _Seen:
             told: the receipts that the ledger was told, by the step of their checkpoint.
 
         Raises:
-            EvidenceMissing: the run config is gone.
+            EvidenceMissing: a file of the run is gone.
             Tampered, UsageError: it, or the list, is not what was trained with.
         """
-        path = folder / "config.json"
-        if not path.is_file():
-            raise EvidenceMissing(f"The run config of {folder.name} is gone; restore config.json.")
-        config = RunConfig.from_json(parse_json(path.read_bytes()))
+        config = RunConfig.from_json(parse_json(_kept(folder, "config.json")))
         blank = np.empty((len(cleared), 0), dtype=np.uint8)
-        samples = ClearedSamples(blank, tuple(map(bytes.fromhex, cleared)), ("",) * len(cleared))
+        digests = tuple(map(bytes.fromhex, cleared))
+        shapes = _shapes(folder, config, len(cleared))
+        samples = ClearedSamples(blank, digests, ("",) * len(cleared), shapes)
         trained, heldout = samples.split(config.evaluation.heldout_share)
-        _check_receipts(told, trained, config)
-        order = trained.places(config.seed, 0, len(trained))
         return cls(
             folder.name,
-            config.batch_size,
-            tuple(trained.digests[place].hex() for place in order),
-            tuple(digest.hex() for digest in heldout.digests),
+            _first_steps(folder, trained, config, told),
+            frozenset(digest.hex() for digest in trained.digests),
+            frozenset(digest.hex() for digest in heldout.digests),
             tuple(sorted(told)),
         )
 
     def impact(self, images: frozenset[str], state: str) -> Impact:
         """Return what the run had to do with images."""
-        last = self.steps[-1] if self.steps else 0
-        firsts = [n // self.batch_size + 1 for n, image in enumerate(self.order) if image in images]
-        trained = [step for step in firsts if step <= last]
+        meant = images & self.trained
+        trained = sorted(self.first[image] for image in meant if image in self.first)
         return Impact(
             run=self.run,
             state=state,
             trained=len(trained),
-            unseen=len(firsts) - len(trained),
-            heldout=sum(image in images for image in self.heldout),
+            unseen=len(meant) - len(trained),
+            heldout=len(images & self.heldout),
             first_step=trained[0] if trained else None,
             checkpoints=tuple(step for step in self.steps if trained and step >= trained[0]),
         )
 
 
-def _check_receipts(told: Mapping[int, str], trained: ClearedSamples, config: RunConfig) -> None:
-    """Hold the order to the receipts of the first epoch, in which each sample stands once.
+def _kept(folder: Path, name: str) -> bytes:
+    """Return what a run wrote down. Raises EvidenceMissing."""
+    path = folder / name
+    if not path.is_file():
+        raise EvidenceMissing(f"The {name} of run {folder.name} is gone; restore it.")
+    return path.read_bytes()
+
+
+def _shapes(folder: Path, config: RunConfig, samples: int) -> ShapeNumbers:
+    """Return the shape of each cleared sample. Raises EvidenceMissing, Tampered."""
+    if config.data.shapes == 1:
+        return np.zeros(samples, np.uint8)
+    shapes = np.frombuffer(_kept(folder, SHAPES_FILE), np.uint8)
+    if len(shapes) != samples:
+        raise Tampered(
+            f"{SHAPES_FILE} of run {folder.name} speaks of {len(shapes)} samples and {samples} "
+            "were cleared; restore it."
+        )
+    return shapes
+
+
+def _ends(folder: Path, config: RunConfig, last: int) -> Iterable[int]:
+    """Return how many samples were seen after each step, up to the last one that was told.
+
+    Where stages have batches of other sizes, the run's metrics say when one followed on another.
 
     Raises:
+        EvidenceMissing: the metrics are gone, or end before that step.
+        Tampered: they do not count samples.
+    """
+    if not config.earlier:
+        return range(config.batch_size, last * config.batch_size + 1, config.batch_size)
+    _kept(folder, METRICS_FILE)
+    lines = Journal(folder / METRICS_FILE).read()[:last]
+    if len(lines) < last:
+        raise EvidenceMissing(
+            f"The {METRICS_FILE} of run {folder.name} ends at step {len(lines)}, and a checkpoint "
+            f"of step {last} was told; restore it."
+        )
+    ends = [line.get("samples") for line in lines]
+    if not all(isinstance(end, int) for end in ends):
+        raise Tampered(f"A line of {METRICS_FILE} of run {folder.name} counts no samples.")
+    return [int(str(end)) for end in ends]
+
+
+def _first_steps(
+    folder: Path, trained: ClearedSamples, config: RunConfig, told: Mapping[int, str]
+) -> dict[str, int]:
+    """Return the step that first saw each image, held to the receipts until all were seen.
+
+    Raises:
+        EvidenceMissing: a file of the run is gone.
         Tampered: the run saw other samples, or in another order.
     """
-    receipt = Receipt()
-    for step in sorted(told):
-        if receipt.samples >= len(trained):
-            return
-        more = step * config.batch_size - receipt.samples
-        places = trained.places(config.seed, receipt.samples, more)
-        receipt = receipt.extended(trained.digests[place] for place in places)
-        if receipt.value.hex() != told[step]:
+    order = Order.of(config, trained.shape_numbers)
+    receipt, first, all_seen = Receipt(), dict[str, int](), len(set(trained.digests))
+    for step, end in enumerate(_ends(folder, config, max(told, default=0)), start=1):
+        _, places = order.after(receipt.samples, end - receipt.samples)
+        digests = [trained.digests[place] for place in places]
+        receipt = receipt.extended(digests)
+        for digest in digests:
+            first.setdefault(digest.hex(), step)
+        if told.get(step, receipt.value.hex()) != receipt.value.hex():
             raise Tampered(
                 f"The receipt of step {step} is not of these samples in this order: the cleared "
                 "list or the run config is not the one that was trained with."
             )
+        if len(first) == all_seen and step in told:
+            break
+    return first
 
 
 def answer_lines(workspace: Workspace, answer: Answer) -> Iterator[str]:

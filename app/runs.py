@@ -13,9 +13,11 @@ from statistics import fmean
 from typing import Final
 
 from app.view import minute, percent
+from governance.attest import DRAWN
 from governance.canon import parse_json, sha256
+from governance.cards.drawn_files import drawn_evidence
 from governance.errors import EvidenceMissing, PramanaError, Tampered
-from governance.records import FINISHED, SPENT, as_object
+from governance.records import FINISHED, SPENT, as_object, json_object
 from governance.statements import PROVENANCE, open_envelope, read_statement
 from governance.verify import PROVENANCE_FILE, RESULT_FILE
 from governance.workspace import Workspace
@@ -47,6 +49,17 @@ class LossRow:
 
     step: int
     loss: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnRow:
+    """One figure of what a run draws: a share of `pictures`, as text."""
+
+    what: str
+    share: str
+    interval: str
+    pictures: int
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +115,28 @@ def loss_rows(metrics: bytes) -> list[LossRow]:
     width = -(-len(points) // PLOT_POINTS) or 1
     stretches = [points[at : at + width] for at in range(0, len(points), width)]
     return [LossRow(step=s[-1][0], loss=fmean(loss for _, loss in s)) for s in stretches]
+
+
+def drawn_rows(workspace: Workspace, run: str) -> list[DrawnRow]:
+    """Return the figures of what a run draws, as the auditor signed them; none where nobody asked.
+
+    No picture is among them: they lie in their snapshot.
+
+    Raises:
+        EvidenceMissing, Tampered, Refused: as `drawn_evidence`.
+    """
+    record = drawn_evidence(workspace, run).get(DRAWN)
+    figures = json_object(record, DRAWN)["figures"] if record else []
+    return [
+        DrawnRow(
+            what=row["name"],
+            share=percent(row["estimate"]),
+            interval=f"{percent(row['low'])} to {percent(row['high'])}",
+            pictures=row["n"],
+            note=row["note"],
+        )
+        for row in figures
+    ]
 
 
 def _signed_for(workspace: Workspace, run: str) -> dict[str, str]:

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from app.cases import check_contact, with_cases, with_child_safety
+from app.cases import with_child_safety
 from app.clearing import check_may_train, clear, waiting
 from app.keeper import unlock
+from app.measuring import StandsOn, measure
 from app.waivers import moment
+from app.weights import cleared_weights, weights_of
 from governance import attest
-from governance.canon import Json, digest, file_sha256, parse_json, write_whole
+from governance.canon import Json, file_sha256, parse_json, write_whole
 from governance.clearance import Terms, read_clearance
 from governance.errors import EvidenceMissing, Tampered
 from governance.records import (
@@ -31,13 +33,12 @@ from governance.records import (
     as_object,
     findings_bytes,
 )
-from governance.rights.withdrawals import LeftOut, standing
-from governance.sealing.release import PACKAGE_FILE, unlocked
-from governance.sealing.sealed import NewKeys
+from governance.sealing.release import PACKAGE_FILE
 from governance.snapshot import MANIFEST, Snapshot, samples_root, write_table
 from governance.statements import PROVENANCE, payload_of, sign, statement
 from governance.verify import CLEARANCE_FILE, PROVENANCE_FILE, RESULT_FILE
 from governance.waiving.waived import InForce, in_force
+from governance.weights import dependencies
 from governance.workspace import Workspace, write_json
 from training.record import Bars
 
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from governance.waiving.approvals import Waiver
     from policies.decide import Judgement
     from policies.rules import Pack
+    from training.config import RunConfig
     from training.record import Result
 
 
@@ -63,15 +65,6 @@ class Audited:
     idle: tuple[str, ...] = ()  # a sentence on each that had none
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StandsOn:
-    """Digests of what was measured, by which audits under which settings, with which code."""
-
-    measures: str
-    audits: str
-    audit_code: str
-
-
 def audit(
     workspace: Workspace,
     sources: Sequence[str],
@@ -87,9 +80,7 @@ def audit(
 
     What each room raises passes through.
     """
-    from audits import engine  # noqa: PLC0415  heavy
     from audits.identity.salt import salt_at  # noqa: PLC0415  heavy
-    from audits.reading.ingest import ingest  # noqa: PLC0415  heavy
     from audits.registry import audits_of  # noqa: PLC0415  heavy
     from policies.rules import load_pack  # noqa: PLC0415  heavy
 
@@ -98,59 +89,26 @@ def audit(
     audits = audits_of(
         workspace.declared().audits, folder=workspace.folder, salt=salt_at(workspace.salt)
     )
-    left_out = LeftOut(standing(workspace))
-    snapshot = ingest(
+    measured = measure(
+        workspace,
         sources,
-        snapshots=workspace.snapshots,
-        mapping=mapping,
-        progress=bars("reading", None),
-        keys=NewKeys(workspace.data_keys) if sealed else None,
-        leave_out=left_out,
-    )
-    ledger = workspace.ledger
-    said: dict[str, Json] = {
-        "samples": snapshot.samples,
-        "encrypted": snapshot.encrypted,
-        "left_out": left_out.count,
-    }
-    ledger.append("sealed", {"snapshot": snapshot.root, **said})
-    snapshot = unlocked(workspace, snapshot)
-    check_contact(workspace.declared(), snapshot)
-
-    code = engine.audit_code_digest(audits)
-    settings = digest({"audits": engine.audits_digest(audits), "code": code})
-    named: dict[str, Json] = {"snapshot": snapshot.root, "audits": settings}
-    folder = workspace.measures(snapshot.root, settings)
-
-    def record(part: str, sha256: str) -> None:
-        ledger.append("measured", {**named, "part": part, "sha256": sha256})
-
-    measured = engine.measure(
-        snapshot,
-        audits,
-        folder=folder,
-        recorded=workspace.recorded_parts(snapshot.root, settings),
-        record=record,
+        audits=audits,
+        bars=bars,
         workers=workers,
-        progress=bars("measuring", snapshot.samples),
+        mapping=mapping,
+        sealed=sealed,
     )
-    measures = engine.open_measures(folder, recorded=measured.parts, snapshot=snapshot)
-
-    done = bars("concluding", None)
-    conclusions = engine.conclude(snapshot, audits, measures)
-    samples = engine.joined(snapshot.manifest(), measures, conclusions)
-    samples = with_cases(workspace, snapshot, samples)
+    snapshot, samples = measured.snapshot, measured.samples
     waivers = in_force(workspace, snapshot.root, snapshot.manifest(), now=moment(as_of))
-    findings, judgement = _judged(samples, conclusions, policies, waivers=waivers, as_of=as_of)
-    done(1)
+    findings, judgement = _judged(
+        samples, measured.conclusions, policies, waivers=waivers, as_of=as_of
+    )
     decision = _keep_decision(
         workspace,
         snapshot,
         judgement,
         findings=findings,
-        stands_on=StandsOn(
-            measures=engine.measures_digest(measured.parts), audits=settings, audit_code=code
-        ),
+        stands_on=measured.stands_on,
         audits=[audit.name for audit in audits],
         as_of=as_of,
     )
@@ -162,7 +120,7 @@ def audit(
         findings=findings,
         audits=audits,
         samples=samples.append_column("cleared", cleared),
-        left_out=left_out.count,
+        left_out=measured.left_out,
         waivers=tuple(waiver for waiver in waivers.waivers if waiver.id in judgement.waivers),
         idle=(*waivers.idle, *judgement.idle),
     )
@@ -258,6 +216,8 @@ def train(
 ) -> tuple[Path, "Result"]:
     """Train on what is cleared, to the deadline; resume a run that was cut off.
 
+    Of several processes that `torchrun` started, the first asks the gate and signs.
+
     Args:
         workspace: where the evidence lies.
         preset: the name of a preset.
@@ -269,44 +229,69 @@ def train(
     Returns:
         The run's folder and its result. What training raises passes through.
     """
+    from app.draw import blocklist  # noqa: PLC0415  heavy
     from training.config import load_preset  # noqa: PLC0415  heavy
+    from training.launch import met  # noqa: PLC0415  heavy
     from training.meters import Rate  # noqa: PLC0415  heavy
-    from training.start import host_class, start  # noqa: PLC0415  heavy
+    from training.pins import pinned  # noqa: PLC0415  heavy
+    from training.start import start  # noqa: PLC0415  heavy
+
+    declared = workspace.declared()
+    config, rate = pinned(load_preset(preset), declared.weights), Rate.read(declared.hourly_rate)
+    with met(config) as team:
+        asked = partial(
+            _permitted, workspace, config, budget_s, envelope, world=team.world if team else 1
+        )
+        folder, envelope = team.first(asked) if team else asked()
+        decision = workspace.decision(read_clearance(payload_of(envelope)).decision)
+        result = start(
+            folder=folder,
+            envelope=envelope,
+            trust=workspace.keyring.trust(),
+            cleared=workspace.decision_folder(decision.id) / "cleared.parquet",
+            snapshot=workspace.snapshot(decision.snapshot),
+            config=config,
+            ledger=workspace.ledger,
+            memory=workspace.memory,
+            unlock=partial(unlock, workspace, folder),
+            started_at=started_at,
+            budget_s=budget_s,
+            bars=bars,
+            rate=rate,
+            blocklist=blocklist(),
+            team=team,
+        )
+    if team is None or not team.rank:
+        sign_run(workspace, folder)
+        (folder / PACKAGE_FILE).unlink(missing_ok=True)  # a run that is over reads no more
+    return folder, result
+
+
+def _permitted(
+    workspace: Workspace,
+    config: "RunConfig",
+    budget_s: float,
+    envelope: bytes | None,
+    *,
+    world: int,
+) -> tuple[Path, bytes]:
+    """Return the folder of a run and its clearance: of one cut off, as given, or from the gate."""
+    from training.start import terms_of  # noqa: PLC0415  heavy
 
     workspace.memory.check(workspace.ledger, workspace.keyring.trust())
     _attest_left_over(workspace)
-    config, rate = load_preset(preset), Rate.read(workspace.declared().hourly_rate)
-    terms = Terms(run_config=config.digest, budget_s=budget_s, host=host_class())
+    terms, weights = terms_of(config, budget_s, world=world), weights_of(workspace, config)
     folder = None if envelope else _cut_off(workspace, terms)
     if folder is not None:
         envelope = (folder / CLEARANCE_FILE).read_bytes()
     if envelope is None:
         decision = workspace.latest_decision()
         envelope = waiting(workspace, decision, terms) or clear(
-            workspace, decision, terms, preset=preset
+            workspace, decision, terms, preset=config.preset, weights=weights
         )
     clearance = read_clearance(payload_of(envelope))  # shown to no gate yet: only names places
-    decision = workspace.decision(clearance.decision)
-    check_may_train(workspace, decision)
-    folder = folder or workspace.runs / clearance.id[:16]
-    result = start(
-        folder=folder,
-        envelope=envelope,
-        trust=workspace.keyring.trust(),
-        cleared=workspace.decision_folder(decision.id) / "cleared.parquet",
-        snapshot=workspace.snapshot(decision.snapshot),
-        config=config,
-        ledger=workspace.ledger,
-        memory=workspace.memory,
-        unlock=partial(unlock, workspace, folder),
-        started_at=started_at,
-        budget_s=budget_s,
-        bars=bars,
-        rate=rate,
-    )
-    sign_run(workspace, folder)
-    (folder / PACKAGE_FILE).unlink(missing_ok=True)  # a run that is over reads no more
-    return folder, result
+    check_may_train(workspace, workspace.decision(clearance.decision))
+    return folder or workspace.runs / clearance.id[:16], envelope
 
 
 def sign_run(workspace: Workspace, folder: Path) -> None:
@@ -326,6 +311,7 @@ def sign_run(workspace: Workspace, folder: Path) -> None:
             "resolvedDependencies": [
                 {"name": "cleared-samples", "digest": {"sha256": clearance.cleared_root}},
                 {"name": "clearance", "digest": {"sha256": clearance.id}},
+                *dependencies(cleared_weights(workspace, clearance.id)),
             ],
         },
         "runDetails": {

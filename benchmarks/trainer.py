@@ -3,13 +3,16 @@
 Both train the same model from the same weights on the same pictures with the same batch, rate,
 objective and moving average, a slice of seconds each in turn, who begins changing every time. Ours
 is the real loop with receipts, journal, meter and heartbeat. The peer gets OpenMP as it comes, and
-as many threads as are fastest for it here; ours does not use OpenMP.
+as many threads as are fastest for it here; ours does not use OpenMP. On CUDA accelerate places the
+peer and does its mixed precision, where the preset has bf16. Both train with AdamW, whatever the
+preset says, and on one size of pictures, without teachers.
 
 The peer's samples and noise come in another order, as a plain loop draws them, so errors at equal
 seconds are of single seeds.
 
     python benchmarks/trainer.py --rounds 10 --slice-s 2       # the table
     python benchmarks/trainer.py --curve --seconds 90          # scenes drawn right, by seconds
+    python benchmarks/trainer.py --device cuda --preset h200_20m --compile
 """
 
 import argparse
@@ -18,22 +21,28 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean, median
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 from trainer_plain import Plain
 
+from governance.errors import UsageError
 from training.batches import Batches
 from training.budget import Deadline, Pace, Reserve, Schedule, Watch
+from training.compiling import through_blocks
+from training.compute import accelerators, has_bf16
 from training.config import RunConfig, load_preset
-from training.data import ClearedSamples
+from training.data.samples import ClearedSamples
 from training.evaluate.heldout import ALL, error_by_time, scene_scores, unseen_scenes
 from training.evaluate.scenes import caption, every_scene, oracle, render
 from training.heartbeat import Heartbeat
@@ -41,9 +50,10 @@ from training.journal import Journal
 from training.loop import Surroundings, train
 from training.meters import Meter
 from training.muon import Muon
-from training.parallel import Team, alone
+from training.parallel import ALONE, Team, alone, device_name, device_of
 from training.sample import draw
-from training.state import Training
+from training.saves import Saves
+from training.state import Counts, Training
 from training.text import Tokens, make_tokenizer
 from training.window import Window
 
@@ -106,6 +116,7 @@ class Ours:
             decay_from=1.0 - config.schedule.decay_share,
         )
         reserve = Reserve(save_s=0.0, finish_s=0.0)
+        heartbeat = Heartbeat(folder=self.folder, deadline=deadline)
         self.around = Surroundings(
             config=config,
             batches=Batches(config=config, samples=self.samples),
@@ -118,15 +129,32 @@ class Ours:
                 checkpoint_s=ENDLESS,
             ),
             team=self.team,
-            metrics=Journal(self.folder / "metrics.jsonl"),
-            window=Window(
-                meter=Meter.open(watts_per_core=config.watts_per_core), began=self.training.counts
-            ),
-            heartbeat=Heartbeat(folder=self.folder, deadline=deadline),
-            save=lambda _: None,
+            saves=self._saves(),
             stop=lambda: self.clock() >= self.end_at,
+            told=partial(self._told, Journal(self.folder / "metrics.jsonl"), heartbeat),
             bar=lambda _: None,
         )
+
+    def _saves(self) -> Saves:
+        """Return what takes note of receipts and joules; no checkpoint is ever due."""
+        meter = Meter.open(
+            watts_per_core=self.config.watts_per_core, accelerators=accelerators(self.config)
+        )
+        return Saves(
+            folder=self.folder,
+            team=self.team,
+            window=Window(meter=meter, began=self.training.counts),
+            cost=lambda: (None, ""),
+            tell=lambda *_: None,
+            writer=ThreadPoolExecutor(1),  # no thread starts before a save
+        )
+
+    def _told(
+        self, metrics: Journal, heartbeat: Heartbeat, counts: Counts, loss: float, norm: float
+    ) -> None:
+        """Write a step down, as a run does."""
+        metrics.append(counts.line(loss, norm, self.config.optimiser.lr))
+        heartbeat.beat(counts.step)
 
     def slice(self, seconds: float) -> int:
         """Train for some seconds; return the steps."""
@@ -140,9 +168,9 @@ class Ours:
         return self.training.averages
 
 
-def begun(config: RunConfig, samples: ClearedSamples) -> Training:
+def begun(config: RunConfig, samples: ClearedSamples, team: Team = ALONE) -> Training:
     """Return a training from the same weights every time."""
-    return Training.fresh(config, make_tokenizer(samples.captions, config.text.vocabulary))
+    return Training.fresh(config, make_tokenizer(samples.captions, config.text.vocabulary), team)
 
 
 @contextmanager
@@ -177,24 +205,27 @@ def timed(side: Ours | Plain, seconds: float) -> tuple[float, float]:
     return (time.perf_counter() - wall) / steps, (time.process_time() - busy) / steps
 
 
-def compare(config: RunConfig, *, rounds: int, slice_s: float) -> None:
+def compare(config: RunConfig, *, rounds: int, slice_s: float, compiled: bool) -> None:
     """Print the table of both sides."""
     flat = replace(
         config.schedule, warmup_share=0.0, decay_share=0.0
     )  # the peer's rate is constant
-    config = replace(config, schedule=flat)
+    config = replace(config, schedule=flat, optimiser=replace(config.optimiser, kind="adamw"))
     samples, heldout = pictures(config).split(config.evaluation.heldout_share)
     torch.manual_seed(config.seed)
-    with tempfile.TemporaryDirectory() as folder, alone(config.parts) as team:
+    with tempfile.TemporaryDirectory() as folder, alone(config.parts, device_of(config)) as team:
         ours = Ours(
             config=config,
-            training=begun(config, samples),
+            training=begun(config, samples, team),
             samples=samples,
             folder=Path(folder),
             team=team,
         )
-        plain = Plain(config=config, training=begun(config, samples), samples=samples)
-        sides = {"ours": ours, "plain": plain}
+        if compiled:
+            through_blocks(ours.training.model.transformer)(True)  # noqa: FBT003  its only argument
+        fresh = begun(config, samples)  # on the CPU: accelerate places it
+        plain = Plain(config=config, training=fresh, samples=samples, compiled=compiled)
+        sides: dict[str, Ours | Plain] = {"ours": ours, "plain": plain}
         warm_s = _warm(ours, plain)
         took: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
         print(
@@ -213,12 +244,18 @@ def compare(config: RunConfig, *, rounds: int, slice_s: float) -> None:
             f"; plain / ours in pairs: median {median(ratios):.2f}, "
             f"{ratios[0]:.2f} to {ratios[-1]:.2f} (n = {rounds})"
         )
+        if what == "wall":
+            rates = (config.batch_size / median(side) for side in (mine, theirs))
+            print("    images/s: ours {:.0f}, plain {:.0f}".format(*rates))
     print(f"steps: ours {ours.training.counts.step}, plain {len(plain.losses)}")
 
 
 def _warm(ours: Ours, plain: Plain) -> float:
     """Find the peer's best number of threads; return the seconds of training each side has had."""
     plain.slice(1.0)  # the first steps are slower
+    if plain.config.device != "cpu":
+        ours.slice(1.0)
+        return 1.0
     speed = {}
     for threads in range(1, (os.cpu_count() or 1) + 1):
         plain.threads = threads
@@ -233,15 +270,16 @@ def _warm(ours: Ours, plain: Plain) -> float:
 def curve(config: RunConfig, *, seconds: float, marks: int) -> None:
     """Print which share of unseen scenes is drawn right as the seconds of training pass."""
     samples, _ = pictures(config).split(config.evaluation.heldout_share)
-    clock, training = Paused(), begun(config, samples)
+    clock = Paused()
     scenes = unseen_scenes(samples.captions, count=config.evaluation.prompts, seed=config.seed)
 
-    def score() -> float:
+    def score(training: Training) -> float:
         with _as_averaged(training, training.averages):
             images = draw(training.model, [caption(s) for s in scenes], config, seed=config.seed)
         return scene_scores(scenes, [oracle(image) for image in images])[ALL].share
 
-    with tempfile.TemporaryDirectory() as folder, alone(config.parts) as team:
+    with tempfile.TemporaryDirectory() as folder, alone(config.parts, device_of(config)) as team:
+        training = begun(config, samples, team)
         ours = Ours(
             config=config,
             training=training,
@@ -256,14 +294,16 @@ def curve(config: RunConfig, *, seconds: float, marks: int) -> None:
         for number in range(1, marks + 1):
             ours.slice(began + seconds * number / marks - clock())
             spent, at = time.process_time() - busy, clock() - began
-            right = clock.look(score)
+            right = clock.look(partial(score, training))
             print(f"{training.counts.step:>8}{at:>10.1f}{right:>8.2f}   {spent:.0f} processor s")
 
 
 def muon_timed(config: RunConfig, samples: ClearedSamples, *, rounds: int) -> None:
     """Print what a step of Muon takes over the preset's blocks, ours and torch's in turn."""
     torch.set_num_threads(1)  # as in the loop
-    named = begun(config, samples).model.named_parameters()
+    model, device = begun(config, samples).model, device_of(config)
+    cast("torch.nn.Module", model.transformer).to(device)
+    named = model.named_parameters()
     members = [p for n, p in named if "blocks" in n and p.ndim == 2]  # noqa: PLR2004
     for member in members:
         member.grad = torch.randn_like(member)
@@ -281,34 +321,67 @@ def muon_timed(config: RunConfig, samples: ClearedSamples, *, rounds: int) -> No
         side.step()
     for _ in range(rounds):
         for name, side in sides.items():
-            began = time.process_time()
+            began = _spent(device)
             side.step()
-            took[name].append(time.process_time() - began)
+            took[name].append(_spent(device) - began)
     shown = ", ".join(f"{name} {1e3 * median(seconds):.1f}" for name, seconds in took.items())
-    print(f"Muon over {len(members)} matrices, processor ms a step: {shown}")
+    kind = "processor" if device.type == "cpu" else "wall"
+    print(f"Muon over {len(members)} matrices, {kind} ms a step: {shown}")
+
+
+def _spent(device: torch.device) -> float:
+    """Return processor seconds; on an accelerator those of the clock, once it is idle."""
+    if device.type == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def placed(preset: str, device: str) -> RunConfig:
+    """Return a preset on a device; in fp32 where that multiplies no bf16.
+
+    Raises:
+        UsageError: the peer cannot train it, or the device is not here.
+    """
+    config = load_preset(preset)
+    if config.weights() or config.earlier or config.model.routed:
+        raise UsageError(
+            f"{preset} has weights of others, stages or routes, which the plain loop has not; "
+            "choose micro, cpu_5m or h200_20m."
+        )
+    if device == "cuda":
+        device_name()
+    precision = config.precision if has_bf16(device) else "fp32"
+    return replace(config, device=device, precision=precision)
 
 
 def main() -> None:
     """Print what was asked for, with what it ran on."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--preset", default="micro")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--compile", action="store_true", help="Both: by block, and whole.")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--slice-s", type=float, default=2.0)
     parser.add_argument("--curve", action="store_true")
     parser.add_argument("--seconds", type=float, default=90.0)
     parser.add_argument("--marks", type=int, default=6)
     asked = parser.parse_args()
-    config = load_preset(asked.preset)
+    try:
+        config = placed(asked.preset, asked.device)
+    except UsageError as fault:
+        parser.error(str(fault))
     print(
         ", ".join(f"{name} {version(name)}" for name in PACKAGES),
         f"Python {platform.python_version()}",
     )
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; CUDA: not measured")
+    on = device_name() if asked.device == "cuda" else "CUDA: not measured"
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {on}")
     print(f"ours and plain: {asdict(config)}\n")
     if asked.curve:
         curve(config, seconds=asked.seconds, marks=asked.marks)
         return
-    compare(config, rounds=asked.rounds, slice_s=asked.slice_s)
+    compare(config, rounds=asked.rounds, slice_s=asked.slice_s, compiled=asked.compile)
     muon_timed(config, pictures(config), rounds=asked.rounds)
 
 

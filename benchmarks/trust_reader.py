@@ -36,7 +36,8 @@ from governance.canon import file_sha256, sha256
 from governance.clearance import Clearance
 from governance.sealing.sealed import KEY_BYTES, NONCE_BYTES, NewKeys, decrypt, encrypt, read_keys
 from governance.snapshot import Snapshot
-from training.data import ClearedList, ClearedSamples
+from training.data.cleared import ClearedList
+from training.data.samples import ClearedSamples
 
 SIDE_PX = 512
 NONE, FILE, PLAIN, SEALED = "no hashing", "hashing shards only", "plain reader", "sealed reader"

@@ -9,13 +9,14 @@ Does not see: whether an audit measured well. It says what was run, and over wha
 
 from collections.abc import Mapping, Sequence
 
-from governance.canon import Json
+from governance.canon import Json, sha256
 from governance.errors import Tampered
-from governance.records import Decision, as_object
+from governance.records import Decision, as_object, json_object
 from governance.statements import SVR, TEST_RESULT, read_statement, statement
 
 GATE = "https://pramana.dev/gate/v1"
 SNAPSHOT, CLEARED, DECISION = "snapshot", "cleared-samples", "decision.json"
+DRAWN = "drawn.json"
 
 
 def audited(decision: Decision, audits: Sequence[str]) -> bytes:
@@ -45,6 +46,32 @@ def audited(decision: Decision, audits: Sequence[str]) -> bytes:
     return statement(TEST_RESULT, subjects={SNAPSHOT: decision.snapshot}, predicate=predicate)
 
 
+def drew(record: bytes) -> bytes:
+    """Return the payload that says what was measured of a run's pictures, for the auditor to sign.
+
+    Args:
+        record: `drawn.json`, canonical.
+
+    Source: in-toto attestation framework, predicate test-result v0.1.
+    """
+    said = json_object(record, DRAWN)
+    audits = as_object(said["audits"], "the audits of what was drawn")
+    configuration: list[Json] = [
+        _resource("audit-settings", str(audits["settings"])),
+        _resource("audit-code", str(audits["code"])),
+    ]
+    predicate: dict[str, Json] = {
+        "result": "PASSED",
+        "configuration": configuration,
+        "passedTests": [f"{name} measured every picture drawn" for name in audits["names"]],
+        "warnedTests": [],
+        "failedTests": [],
+        "pramana": {"run": said["run"], "measures": audits["measures"]},
+    }
+    subjects = {DRAWN: sha256(record), SNAPSHOT: str(said["snapshot"])}
+    return statement(TEST_RESULT, subjects=subjects, predicate=predicate)
+
+
 def decided(decision: Decision, *, at: str) -> bytes:
     """Return the payload that says what was decided, for the gate to sign.
 
@@ -69,6 +96,14 @@ def check_audited(payload: bytes, decision: Decision) -> None:
     signed = (subjects.get(SNAPSHOT), said.get("findings"), said.get("measures"))
     if signed != (decision.snapshot, decision.findings, decision.measures):
         raise Tampered("The auditor signed for another snapshot, or for other findings.")
+
+
+def check_drew(payload: bytes, record: bytes) -> None:
+    """Hold what the auditor signed to a record of what was drawn. Raises Tampered."""
+    subjects, _ = read_statement(payload, TEST_RESULT)
+    snapshot = json_object(record, DRAWN).get("snapshot")
+    if subjects != {DRAWN: sha256(record), SNAPSHOT: snapshot}:
+        raise Tampered(f"The auditor signed for another {DRAWN}; run `pramana evaluate` again.")
 
 
 def check_decided(payload: bytes, decision: Decision) -> None:

@@ -44,11 +44,15 @@ FIELDS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What a clearance binds beside the decision: run config digest, seconds, kind of host."""
+    """What a clearance binds beside the decision: run config digest, seconds, kind of host.
+
+    `weights` are the digests, sorted, of the weights of others that teach the model.
+    """
 
     run_config: str
     budget_s: float
     host: str
+    weights: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,17 @@ class Clearance:
     issued_at: str
     expires_at: str
     waivers: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()  # none are allowed where an old clearance does not speak of them
+
+    @property
+    def terms(self) -> Terms:
+        """Return what it binds beside the decision."""
+        return Terms(
+            run_config=self.run_config,
+            budget_s=self.budget_s,
+            host=self.host,
+            weights=self.weights,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +161,7 @@ def admit(
         envelope: the DSSE envelope, as bytes.
         trust: whose signature counts as the gate's.
         cleared_root: the root recomputed over the samples about to be read.
-        terms: the run config, budget and host that are about to be used.
+        terms: the run config, budget, host and weights that are about to be used.
         spent: ids of clearances that other runs used.
         revoked: ids of clearances and of keys that were revoked, as `revoked_in` tells.
         logged: where the ledger was told of it, as `find_logged` tells; None if it never was.
@@ -203,7 +218,19 @@ def admit(
         _check_logged(clearance, logged, trust)
     except PramanaError as fault:
         raise Refused(f"clearance (8): {fault}") from None
+    # (9) They allow every set of weights that teaches this model.
+    _check_weights(clearance, terms)
     return clearance
+
+
+def _check_weights(clearance: Clearance, terms: Terms) -> None:
+    others = sorted(set(terms.weights) - set(clearance.weights))
+    if others:
+        raise Refused(
+            f"clearance (9): the weights {', '.join(name[:12] for name in others)} would teach "
+            "this model, and it does not allow them. Declare their licence in pramana.toml, and "
+            "ask for a clearance that names them."
+        )
 
 
 def _check_logged(clearance: Clearance, logged: Logged | None, trust: Trust) -> None:
@@ -280,6 +307,7 @@ def read_clearance(payload: bytes) -> Clearance:
         id=sha256(payload),
         cleared_root=subjects[CLEARED],
         waivers=tuple(map(str, said.get("waivers", ()))),
+        weights=tuple(map(str, said.get("weights", ()))),
         **{field: said[field] for field in FIELDS},
     )
 

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 
 from governance.attest import check_audited, check_decided
 from governance.canon import digest, file_sha256
+from governance.clearance import read_clearance
 from governance.errors import EvidenceMissing, PramanaError, Refused, Tampered
 from governance.records import FINISHED, SPENT, Decision
 from governance.signers.keys import Trust
 from governance.statements import PROVENANCE, open_envelope, read_statement
+from governance.weights import taught_by
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -136,6 +138,7 @@ def _check_coverage(workspace: "Workspace", decision: Decision, manifest: "pa.Ta
 
 def verify_workspace(workspace: "Workspace") -> list[Check]:
     """Verify the ledger, every decision with its shards, and every run; never stops at a fault."""
+    from governance.cards.drawn_files import drawn_evidence  # noqa: PLC0415  it imports this module
     from governance.rights import withdrawals  # noqa: PLC0415  heavy
 
     checks = [checked("ledger: every entry under a signed checkpoint", workspace.ledger.verify)]
@@ -159,6 +162,9 @@ def verify_workspace(workspace: "Workspace") -> list[Check]:
     for folder in sorted(workspace.runs.glob("*")):
         label = f"run {folder.name}: clearance, receipts, files"
         checks.append(checked(label, partial(_run, workspace, folder)))
+    for name in _named(workspace, "drawn", "run"):
+        label = f"run {name}: what it draws, as the auditor signed it"
+        checks.append(checked(label, partial(drawn_evidence, workspace, name)))
     checks += [checked(label, act) for label, act in withdrawals.checks(workspace)]
     return checks
 
@@ -191,10 +197,12 @@ def check_run(
     for name in (CLEARANCE_FILE, PROVENANCE_FILE):
         if not locate(name).is_file():
             raise EvidenceMissing(f"The run's {name} is gone; restore it.")
-    open_envelope(locate(CLEARANCE_FILE).read_bytes(), trust.of("gate", at=cleared_at))
+    cleared = open_envelope(locate(CLEARANCE_FILE).read_bytes(), trust.of("gate", at=cleared_at))
     signers = trust.of("trainer", at=ended_at)
     payload = open_envelope(locate(PROVENANCE_FILE).read_bytes(), signers)
-    subjects, _ = read_statement(payload, PROVENANCE)
+    subjects, predicate = read_statement(payload, PROVENANCE)
+    if {weights.sha256 for weights in taught_by(predicate)} != set(read_clearance(cleared).weights):
+        raise Tampered("The weights that taught the run are not those its clearance names.")
     if subjects.get(RESULT_FILE) != finished:
         raise Tampered("The result that was signed is not the one the ledger recorded.")
     for name, expected in subjects.items():

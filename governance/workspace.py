@@ -21,10 +21,12 @@ from governance.snapshot import MANIFEST, Snapshot, check_sorted, read_table, sa
 from governance.trail.database import file_url
 from governance.trail.ledger import Ledger
 from governance.trail.memory import Memory
+from governance.weights import DeclaredWeights, read_declared
 
 CONFIG_FILE = "pramana.toml"
 STATE_FOLDER = ".pramana"
 LEDGER_VARIABLE = "PRAMANA_LEDGER"
+TABLES = ("audits", "weights")
 NO_CONFIG = """\
 # What the operator of this workspace declares. Empty means: not declared, and rules that need it
 # are then violated.
@@ -40,6 +42,7 @@ hourly_rate = ""      # what this machine costs an hour, for example 300 INR
 rights_days = 0       # days to answer who withdraws data; 0: what the law gives, a month at most
 
 # Settings of single audits stand in tables of their own, [audits.locality] for one; see docs/.
+# Weights that teach a model, a table each: [[weights]] name, sha256, licence, source, trained_on.
 """
 
 
@@ -47,7 +50,8 @@ rights_days = 0       # days to answer who withdraws data; 0: what the law gives
 class Declared:
     """What `pramana.toml` says. Empty text means that nothing was declared.
 
-    `audits` holds the tables `[audits.NAME]`, which the audit of that name reads.
+    `audits` holds the tables `[audits.NAME]`, which the audit of that name reads; `weights` what is
+    known of folders of weights, from the tables `[[weights]]`.
     """
 
     operator: str = ""
@@ -61,11 +65,12 @@ class Declared:
     hourly_rate: str = ""
     rights_days: int = 0
     audits: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    weights: tuple[DeclaredWeights, ...] = ()
 
     @property
     def facts(self) -> dict[str, Json]:
-        """What may be shown to anybody: all but the settings of audits, which name local files."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "audits"}
+        """What may be shown to anybody: all but the tables; those of audits name local files."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in TABLES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +150,15 @@ class Workspace:
         known = Declared().facts
         tables = found.get("audits", {})
         for key, value in found.items():
-            if key != "audits" and type(value) is not type(known.get(key)):
+            if key not in TABLES and type(value) is not type(known.get(key)):
                 raise UsageError(
                     f"{CONFIG_FILE} has {key!r}; known are {', '.join(sorted(known))}, each a text "
                     "(attest_host is true or false, rights_days a whole number), and tables "
-                    "[audits.NAME]."
+                    "[audits.NAME] and [[weights]]."
                 )
         if not isinstance(tables, dict) or not all(isinstance(t, dict) for t in tables.values()):
             raise UsageError(f"{CONFIG_FILE} has `audits`, which holds tables [audits.NAME] only.")
-        return Declared(**found)
+        return Declared(**{**found, "weights": read_declared(found.get("weights", []))})
 
     def measures(self, snapshot: str, audits: str) -> Path:
         """Return where the measures of a snapshot under an audit configuration lie."""

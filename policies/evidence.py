@@ -57,6 +57,7 @@ _MEASURED: Final = {
 JOINED: Final = {"covered": pa.bool_(), "case_closed": pa.bool_()}
 SAMPLE: Final = pa.schema([*MANIFEST, *_MEASURED.items(), *JOINED.items()])
 DERIVED: Final = frozenset({"licence_use", "generator_use", "captioner_use", "region_country"})
+WEIGHTS: Final = tuple(f"{kind}_{use}" for kind in ("weights", "judging") for use in USES)
 _NUMBERS: Final = pa.map_(pa.string(), pa.float64())
 SNAPSHOT: Final = pa.schema(
     {
@@ -136,14 +137,30 @@ def run_table(facts: Mapping[str, Json]) -> pa.Table:
     """Return the one row that rules about a run read: every fact that is one value.
 
     The country follows from `compute_region`; where a country is stated too and differs, it is
-    NULL: neither is believed.
+    NULL: neither is believed. Of `weights` it holds `weights_USE`, role and digest of each that
+    teaches the model under a licence of that use, '' where there is none, and `judging_USE` of the
+    others; USE is one of `USES`. Columns that pretend to be these are not believed.
     """
     region, stated = facts.get("compute_region"), facts.get("compute_country")
     country = country_of(region) if isinstance(region, str) else None
     plain = {k: v for k, v in facts.items() if v is None or isinstance(v, bool | int | float | str)}
+    plain = {k: v for k, v in plain.items() if k not in WEIGHTS} | _weights(facts.get("weights"))
     if stated and country and stated != country:
         return pa.Table.from_pylist([plain | {"compute_country": None}])
     return pa.Table.from_pylist([plain | {"compute_country": stated or country}])
+
+
+def _weights(rows: Json) -> dict[str, bool | int | float | str | None]:
+    """Return the columns about weights; none where nobody said which weights a run has."""
+    if not isinstance(rows, Sequence) or isinstance(rows, str):
+        return {}
+    told: dict[str, list[str]] = {name: [] for name in WEIGHTS}
+    for row in rows:
+        said = row if isinstance(row, Mapping) else {}
+        use = licence_use(str(said.get("licence") or ""))
+        kind = "judging" if said.get("teaches") is False else "weights"
+        told[f"{kind}_{use}"].append(f"{said.get('role')} {str(said.get('sha256'))[:12]}")
+    return {name: ", ".join(found) for name, found in told.items()}
 
 
 def truth(table: pa.Table, column: str) -> Mask:

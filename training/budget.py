@@ -151,6 +151,7 @@ class Watch:
     checkpoint_s: float
     elapsed_share: float = 0.0
     steps: int = 0
+    write_s: float = 0.0  # what a save goes on for beside training; the last one is waited for
     began_at: float = field(init=False)
     now: float = field(init=False)
     saved_at: float = field(init=False)
@@ -195,7 +196,12 @@ class Watch:
         """Take note that what began after the last step, a save, has ended."""
         began, self.now = self.now, self.pace.deadline.clock()
         self.saved_at = self.now
-        self.reserve = self.reserve.saw_save(self.now - began)
+        self.reserve = self.reserve.saw_save(self.now - began + self.write_s)
+
+    def wrote(self, seconds: float) -> None:
+        """Take note of how long a save went on beside training."""
+        self.write_s = seconds
+        self.reserve = self.reserve.saw_save(seconds)
 
     def steps_left(self) -> float:
         """Return how many more steps there will be if they go on as since the watch began."""

@@ -17,6 +17,7 @@ from governance.records import as_object
 from training.settings import read_settings
 
 PRESETS = Path(__file__).parent / "presets"
+DECLARED = "declared"  # in the place of a digest: the one that is declared of the name
 ROPE_STEP = 4  # a head holds two axes, each of an even number of channels
 
 
@@ -51,15 +52,18 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsConfig:
-    """A folder of weights by its name and the digest it must have; both '' where none is used."""
+    """A folder of weights by its name and the digest it must have; both '' where none is used.
+
+    A preset that ships cannot know the digest and says `declared`: `pins.py` puts it there.
+    """
 
     name: str
     sha256: str
 
     @property
     def pinned(self) -> bool:
-        """Return whether the weights, where some are named, have a digest."""
-        return not self.name or re.fullmatch("[0-9a-f]{64}", self.sha256) is not None
+        """Return whether the weights, where some are named, have a digest, or will be given one."""
+        return not self.name or re.fullmatch(f"[0-9a-f]{{64}}|{DECLARED}", self.sha256) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,10 +191,10 @@ class DataConfig:
 class RunConfig:
     """All settings of a run.
 
-    `earlier` stages come before the last one, which `image_px`, `batch_size` and what is left of
-    the time describe. Every batch is worked out in `parts`: threads on a CPU, one after the other
-    on an accelerator, spread over the processes there are. `parallel` says how those share the
-    model: `ddp` or `fsdp2`. `compile` is `never` or `if_it_pays`.
+    `earlier` stages come before the last one, which `image_px`, `batch_size`, `repa` and what is
+    left of the time describe. Every batch is worked out in `parts`: threads on a CPU, one after
+    the other on an accelerator, spread over the processes there are. `parallel` says how those
+    share the model: `ddp` or `fsdp2`. `compile` is `never` or `if_it_pays`.
     """
 
     preset: str
@@ -202,6 +206,7 @@ class RunConfig:
     earlier: tuple[StageConfig, ...]
     image_px: int
     batch_size: int
+    repa: bool
     parts: int
     data: DataConfig
     model: ModelConfig
@@ -226,7 +231,10 @@ class RunConfig:
             (text.width % text.heads == 0, "text.width is no multiple of text.heads"),
             (text.vocabulary > 256, "text.vocabulary does not hold the 256 bytes and the padding"),  # noqa: PLR2004
             *(
-                (s.batch_size % self.parts == 0, "a batch_size is no multiple of parts")
+                (
+                    s.batch_size % self.parts == 0,
+                    "a batch_size, or an earlier one, is no multiple of parts",
+                )
                 for s in stages
             ),
             *(
@@ -250,6 +258,10 @@ class RunConfig:
                 self.objective.repa.block < model.depth,
                 "objective.repa.block is no block of the model",
             ),
+            (
+                bool(text.encoder.name) or text.latents != "cached",
+                "text.latents is cached, and the states of an encoder in training do not last",
+            ),
             (self.data.widest >= 1, "data.widest is below 1"),
             *(
                 (said in allowed, f"{name} is none of {', '.join(allowed)}")
@@ -260,7 +272,7 @@ class RunConfig:
             (self.evaluation.resamples > 1, "evaluation.resamples is below 2: no interval"),
             *(
                 (weights.pinned, f"{role}.name has no sha256 beside it")
-                for role, weights in self._networks().items()
+                for role, weights in self.networks().items()
             ),
         )
 
@@ -275,7 +287,8 @@ class RunConfig:
             "optimiser.kind": (self.optimiser.kind, ("adamw", "muon")),
         }
 
-    def _networks(self) -> dict[str, WeightsConfig]:
+    def networks(self) -> dict[str, WeightsConfig]:
+        """Return every network by the setting that names it, or would."""
         taught = {
             f"objective.perceptual[{place}]": teacher.weights
             for place, teacher in enumerate(self.objective.perceptual)
@@ -292,7 +305,7 @@ class RunConfig:
         """Return the named networks that shape what is trained, by the setting that names them."""
         return {
             role: weights
-            for role, weights in self._networks().items()
+            for role, weights in self.networks().items()
             if weights.name and not role.startswith("evaluation.")
         }
 
@@ -301,7 +314,7 @@ class RunConfig:
         """Return all stages, in order; the last has what is left of the time."""
         left = 1.0 - sum(stage.time_share for stage in self.earlier)
         last = StageConfig(
-            time_share=left, image_px=self.image_px, batch_size=self.batch_size, repa=True
+            time_share=left, image_px=self.image_px, batch_size=self.batch_size, repa=self.repa
         )
         return (*self.earlier, last)
 

@@ -27,13 +27,14 @@ def export(model: Model, config: RunConfig, folder: Path) -> dict[str, str]:
     """Write the pipeline folder, replacing what stands there; return SHA-256 by file name.
 
     Draw with it as `pipeline(prompt, use_resolution_binning=False)`; the stock class takes one
-    prompt at a time when guidance is on.
+    prompt at a time when guidance is on. A frozen text encoder goes along, whole: whether its
+    licence lets it be handed on is for whoever hands on the folder to read.
     """
     from diffusers import FlowMatchEulerDiscreteScheduler, PRXPixelPipeline  # noqa: PLC0415  heavy
 
     pipeline = PRXPixelPipeline(
         transformer=model.transformer,
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=1.0),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=config.objective.time_shift),
         text_encoder=model.text_encoder,
         tokenizer=model.tokenizer,
         default_sample_size=config.image_px,
@@ -57,11 +58,12 @@ def export(model: Model, config: RunConfig, folder: Path) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Loaded:
-    """What an exported folder holds: the model, its pictures' side, the tokens of a prompt read."""
+    """What an exported folder holds: the model, and how pictures are drawn with it."""
 
     model: Model
     image_px: int
     max_tokens: int
+    time_shift: float
 
 
 def load(folder: Path) -> Loaded:
@@ -86,7 +88,10 @@ def load(folder: Path) -> Loaded:
         part.requires_grad_(requires_grad=False).eval()
     model = Model(pipeline.transformer, pipeline.text_encoder, pipeline.tokenizer)
     return Loaded(
-        model, pipeline.config["default_sample_size"], pipeline.config["prompt_max_tokens"]
+        model,
+        image_px=pipeline.config["default_sample_size"],
+        max_tokens=pipeline.config["prompt_max_tokens"],
+        time_shift=pipeline.scheduler.config["shift"],
     )
 
 

@@ -7,6 +7,7 @@ import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from random import Random
 
@@ -17,12 +18,13 @@ from governance.errors import PramanaError
 from governance.records import as_object
 from training.budget import CLOSE_S, Deadline
 from training.config import RunConfig
-from training.data import ClearedSamples
+from training.data.samples import ClearedSamples
 from training.evaluate.heldout import error_by_time, scene_scores, unseen_scenes
 from training.evaluate.judged import Judge
 from training.evaluate.scenes import caption, oracle
 from training.export import WEIGHTS_FILE, export
 from training.model import Model
+from training.output.blocklist import Blocklist
 from training.output.policy import POLICY_FILE
 from training.output.provenance import Origin
 from training.record import Bars
@@ -31,6 +33,7 @@ from training.sample import draw, save_grid
 CHUNK = 16  # prompts drawn at once; between chunks the clock is asked
 REHEARSED_STEPS = 2
 SHOWN = 32  # pictures in the grid
+READ = 8  # captions that may be read for one that is drawn, whatever the set
 REHEARSAL_FILE = "rehearsal.json"  # a run that was cut off comes back to what was measured
 JUDGE_SPREAD = 4.0  # judging cannot stop halfway: at 1.25 a busy neighbour made a run 0.8 s late
 NEAREST_FILE = "nearest.json"  # stays with the run
@@ -46,6 +49,7 @@ class Finishing:
     heldout: ClearedSamples
     deadline: Deadline
     bars: Bars
+    blocklist: Blocklist | None = None  # None: the captions to draw are not read
 
     def rehearse(self, model: Model) -> tuple[float, float]:
         """Return the seconds that `complete` must have, and those in which it draws the rest.
@@ -76,7 +80,9 @@ class Finishing:
         cleared = self.trained.captions + self.heldout.captions
         wanted, seed = self.config.evaluation.prompts, self.config.seed
         scenes = unseen_scenes(cleared, count=wanted, seed=seed)
-        prompts = [caption(scene) for scene in scenes] or self._told()
+        prompts = [caption(scene) for scene in scenes] or told(
+            self.trained.captions, count=SHOWN, seed=seed, blocklist=self.blocklist
+        )
         began = self.deadline.clock()
         images = list(self._drawn(model, prompts))
         drawing_s = self.deadline.clock() - began
@@ -147,11 +153,6 @@ class Finishing:
         weights, policy = pipeline[WEIGHTS_FILE], pipeline[POLICY_FILE]
         return Origin(run=self.folder.name, weights=weights, card="", policy=policy)
 
-    def _told(self) -> list[str]:
-        """Return captions to draw where nothing can be asked that is known to be unseen."""
-        told = sorted(set(self.trained.captions))
-        return Random(self.config.seed).sample(told, min(SHOWN, len(told)))  # noqa: S311  no secret
-
     def _drawn(self, model: Model, prompts: Sequence[str]) -> Iterator[Image.Image]:
         """Yield pictures chunk by chunk, for as long as another chunk fits before the deadline."""
         clock, slowest_s = self.deadline.clock, 0.0
@@ -163,3 +164,16 @@ class Finishing:
             yield from draw(model, chunk, self.config, seed=self.config.seed + first)
             slowest_s = max(slowest_s, clock() - began)
             bar(len(chunk))
+
+
+def told(
+    captions: Sequence[str], *, count: int, seed: int, blocklist: Blocklist | None
+) -> list[str]:
+    """Return up to `count` captions to draw, of those that the blocklist does not refuse.
+
+    Where it leaves none, the one prompt is empty: nothing is asked for. No list, none is read.
+    """
+    every = sorted(set(captions))
+    tried = Random(seed).sample(every, min(READ * count, len(every)))  # noqa: S311  no secret
+    allowed = (text for text in tried if blocklist is None or blocklist.allows(text))
+    return list(islice(allowed, count)) or [""]

@@ -37,7 +37,7 @@ class Shape:
 
     @classmethod
     def of(cls, config: RunConfig) -> Self:
-        """Return the shape of a run config, which routes nothing."""
+        """Return the shape of a run config, with the blocks that it routes past."""
         model = config.model
         return cls(
             patch_px=model.patch_px,
@@ -47,6 +47,8 @@ class Shape:
             mlp_ratio=model.mlp_ratio,
             bottleneck=model.bottleneck,
             text_width=config.text.width,
+            routed=model.routed,
+            kept_share=model.kept_share,
         )
 
     @property
@@ -104,7 +106,7 @@ def _block(shape: Shape, patches: float, text_tokens: int) -> float:
 def train_flops(config: RunConfig, text_tokens: int) -> float:
     """Return the operations of training on one sample, forward and backward.
 
-    The denoiser only; the micro text encoder adds less than a tenth.
+    The denoiser only; the micro text encoder adds less than a tenth, and teachers count their own.
     """
     return PASSES * forward_flops(
         Shape.of(config), image_px=config.image_px, text_tokens=text_tokens

@@ -9,21 +9,18 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import Tensor
 
 from governance.errors import PramanaError
 from training import optim
 from training.batches import Batch, Batches
 from training.budget import Order, Watch
 from training.config import RunConfig
-from training.heartbeat import Heartbeat
-from training.journal import Journal
-from training.objective import Noised, Objective, dice
-from training.parallel import Team
+from training.objective import Noised, dice
+from training.parallel import Team, sent
 from training.record import Bar
-from training.state import Training
+from training.saves import Saves
+from training.state import Counts, Training
 from training.text import Tokens
-from training.window import Window
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -35,36 +32,41 @@ class Surroundings:
     tokens: Tokens
     watch: Watch
     team: Team
-    metrics: Journal
-    window: Window
-    heartbeat: Heartbeat
-    save: Callable[[Training], None]
+    saves: Saves
     stop: Callable[[], bool]
+    told: Callable[[Counts, float, float], None]  # after each step: counts, loss, gradient norm
     bar: Bar  # told of each whole second of training
 
     def order(self) -> Order:
         """Return what to do next, as the first process of the team sees the time."""
-        return self.team.agreed(self.watch.order(stop=self.stop()))
+        stop = self.stop()
+        return self.team.ordered(partial(self._order, stop=stop), stop=stop)
+
+    def _order(self, *, stop: bool) -> Order:
+        self.saves.settle()
+        return self.watch.order(stop=stop)
 
 
 def train(training: Training, around: Surroundings) -> None:
     """Train until only the reserve is left, or `stop` says so.
 
     Raises:
-        PramanaError: the loss is not a number.
+        PramanaError: the loss is not a number; what telling of a checkpoint raises.
     """
-    config, watch = around.config, around.watch
-    objective = Objective(training.model, config.objective)
+    config, team, watch = around.config, around.team, around.watch
     parameters = training.parameters()
     while (order := around.order()).goes_on:
         if order.save:
-            around.save(training)
+            around.saves.begin(training)
             watch.saved()
             continue
         counts = training.counts
-        batch = around.batches.after(counts.samples, stage=config.stage_at(order.elapsed_share))
-        loss_of = partial(_loss_of_part, objective, batch, around, step=counts.step)
-        loss = around.team.gradients(loss_of, parameters, parts=around.batches.parts)
+        stage = config.stage_at(order.elapsed_share)
+        batch = around.batches.after(counts.samples, stage=stage)
+        noised = partial(_noised, batch, around, step=counts.step, stage=stage)
+        loss = team.gradients(
+            training.objective, noised, parameters=parameters, parts=around.batches.parts
+        )
         norm = optim.step(training.optimiser, config.optimiser, lr_share=order.lr_share)
         optim.average(
             training.averages, parameters, decay=config.optimiser.ema_decay, step=counts.step
@@ -76,19 +78,15 @@ def train(training: Training, around: Surroundings) -> None:
                 "goes on from the last checkpoint. If it comes back, lower optimiser.lr."
             )
         training.counts = counts.after_step(
-            batch.digests, loss=loss_now, lr_share=order.lr_share, train_s=watch.stepped()
+            len(batch.due), loss=loss_now, lr_share=order.lr_share, train_s=watch.stepped()
         )
-        around.metrics.append(training.counts.line(loss_now, norm_now, config.optimiser.lr))
-        around.window.stepped(loss_now)
-        around.heartbeat.beat(training.counts.step)
+        around.saves.saw(batch, loss_now)
+        around.told(training.counts, loss_now, norm_now)
         around.bar(int(training.counts.train_s) - int(counts.train_s))
 
 
-def _loss_of_part(
-    objective: Objective, batch: Batch, around: Surroundings, number: int, *, step: int
-) -> Tensor:
-    part, config = batch.parts[number], around.config
-    thrown = dice(config.seed, step=step, part=number)
-    tokens = around.tokens.rows(part.places)
-    loss: Tensor = objective(Noised.drawn(part.pixels, tokens, config.objective, thrown))
-    return loss
+def _noised(batch: Batch, around: Surroundings, number: int, *, step: int, stage: int) -> Noised:
+    part, config, device = batch.parts[number], around.config, around.team.device
+    thrown = dice(config.seed, step=step, part=number, device=device.type)
+    tokens, pixels = around.tokens.rows(part.places).to(device), sent(part.pixels, device)
+    return Noised.drawn(pixels, tokens, config, thrown, aligned=config.stages[stage].repa)

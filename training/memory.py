@@ -3,7 +3,7 @@
 State is exact, from the count of parameters. What a step keeps for its backward pass is counted
 from shapes and held to what torch keeps in `training.model.predict`.
 
-Does not see: fragments, communication buffers, teachers, a text encoder that is not precomputed.
+Does not see: fragments, communication buffers, and what teachers keep of a picture.
 """
 
 from dataclasses import dataclass
@@ -15,26 +15,31 @@ STATE_BYTES = {  # of each parameter: fp32 master weights, bf16 autocast
     "weights": 4,
     "weights in bf16": 2,
     "gradients": 4,
-    "optimiser": 8,  # two moments of AdamW; Muon keeps one for matrices, so this is the most
+    "optimiser": 8,  # two moments of AdamW
     "moving average": 4,
 }
+MOMENT_BYTES = 4  # of which Muon keeps one for a matrix within a block
 NUMBER_BYTES = Interval(2, 2, 4)  # bf16; autocast leaves some of them fp32
 FREE_SHARE = 0.1  # left over for what is not counted: an assumption of ours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """What one accelerator must hold, in bytes; `shards` share the state between them."""
+    """What one accelerator must hold, in bytes; `shards` share the state between them.
+
+    `frozen` is what networks that do not learn take; each accelerator has them whole.
+    """
 
     state: float
     image: Interval
     capacity: float
     shards: int = 1
+    frozen: float = 0.0
 
     @property
     def most_images(self) -> int:
         """Return how many pictures surely fit at once beside the state."""
-        room = (1 - FREE_SHARE) * self.capacity - self.state / self.shards
+        room = (1 - FREE_SHARE) * self.capacity - self.state / self.shards - self.frozen
         return max(0, int(room // self.image.high))
 
     @property
@@ -43,9 +48,19 @@ class Memory:
         return self.most_images > 0
 
 
-def state_bytes(shape: Shape) -> float:
-    """Return the bytes of weights, gradients, optimiser and average, not shared by anybody."""
-    return float(shape.parameters() * sum(STATE_BYTES.values()))
+def state_bytes(shape: Shape, *, turns: bool = False) -> float:
+    """Return the bytes of weights, gradients, optimiser and average, not shared by anybody.
+
+    With `turns`, Muon moves the matrices within the blocks, but for those that modulate.
+    """
+    spared = MOMENT_BYTES * _turned(shape) if turns else 0
+    return float(shape.parameters() * sum(STATE_BYTES.values()) - spared)
+
+
+def _turned(shape: Shape) -> int:
+    """Return how many numbers Muon moves: attention and the gated MLP of every block."""
+    width, hidden = shape.width, int(shape.width * shape.mlp_ratio)
+    return shape.depth * (6 * width**2 + 3 * width * hidden)
 
 
 def image_bytes(shape: Shape, *, image_px: int, text_tokens: int) -> Interval:

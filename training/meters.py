@@ -53,6 +53,17 @@ class Energy:
     joules_method: str
     joules_source: str
 
+    @classmethod
+    def added(cls, parts: Sequence[Self]) -> Self:
+        """Return what several processes counted, together; nothing of none."""
+        return cls(
+            joules=sum(part.joules for part in parts),
+            joules_low=sum(part.joules_low for part in parts),
+            joules_high=sum(part.joules_high for part in parts),
+            joules_method=" + ".join(dict.fromkeys(filter(None, (p.joules_method for p in parts)))),
+            joules_source="; ".join(dict.fromkeys(filter(None, (p.joules_source for p in parts)))),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counter:
@@ -97,6 +108,7 @@ class Meter:
         accelerators: Sequence[str] = (),
         nvml: Nvml | None = None,
         root: Path = Path("/"),
+        packages: bool = True,
     ) -> Self:
         """Return a meter of this machine.
 
@@ -105,8 +117,12 @@ class Meter:
             accelerators: UUIDs of those that are trained on.
             nvml: the library; `pynvml` where it is installed and None is given.
             root: where /sys lies.
+            packages: whether this process counts whole processors, where they can be read; of
+                several on a machine only one does.
         """
-        processors = tuple(_rapl(root)) or (_estimate(watts_per_core),)
+        readable = tuple(_rapl(root))
+        estimated = () if readable else (_estimate(watts_per_core),)
+        processors = estimated or (readable if packages else ())
         library = nvml or (_pynvml() if accelerators else None)
         return cls((*_accelerators(library, accelerators), *processors))
 

@@ -1,7 +1,8 @@
 """Muon: matrices move by the orthogonal part of their momentum, all of one shape at once.
 
 Matrices of one shape, and those of the same shape turned, go through Newton-Schulz as one batch.
-On several processes each matrix belongs to one of them, which works its update out for all.
+On several processes each matrix belongs to one of them, which works its update out for all; where
+matrices are spread over the processes, they are gathered for that.
 
 Sources: Jordan et al. 2024, https://kellerjordan.github.io/posts/muon (iteration, coefficients);
 Moonlight, arXiv 2502.16982, eq. 4 (scale and weight decay).
@@ -14,11 +15,14 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
+from training.sharding import local, part_of, whole_of
+
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # steepest at 0: singular values end at about 0.7 to 1.2
 STEPS = 5
 TINY = 1e-7
 RMS = 0.2  # of an update, as AdamW's is in practice: Moonlight, section 2.2
 MOMENTUM = "momentum"
+Share = Callable[[list[Tensor]], None]
 
 
 def newton_schulz(matrices: Tensor) -> Tensor:
@@ -54,7 +58,7 @@ def owners(shapes: Sequence[tuple[int, int]], world: int) -> tuple[int, ...]:
     return tuple(owner)
 
 
-def _alone(_updates: list[Tensor]) -> None:
+def alone(_updates: list[Tensor]) -> None:
     """Share with nobody: this process worked everything out."""
 
 
@@ -74,7 +78,7 @@ class Muon(torch.optim.Optimizer):
         dtype: torch.dtype | None = None,
         rank: int = 0,
         world: int = 1,
-        share: Callable[[list[Tensor]], None] = _alone,
+        share: Share = alone,
     ) -> None:
         """Make the optimiser of some matrices.
 
@@ -96,7 +100,7 @@ class Muon(torch.optim.Optimizer):
         members = [member for group in self.param_groups for member in group["params"]]
         if any(member.ndim != 2 for member in members):  # noqa: PLR2004  a matrix
             raise ValueError("Muon moves matrices only; give the rest to AdamW.")
-        if world > 1 and share is _alone:
+        if world > 1 and share is alone:
             raise ValueError("Several processes must share their updates; give `share`.")
         owner = owners([(member.shape[0], member.shape[1]) for member in members], world)
         self.mine = {m for m, whose in zip(members, owner, strict=True) if whose == rank}
@@ -110,17 +114,19 @@ class Muon(torch.optim.Optimizer):
                 continue
             updates = self._updates(members)
             self.share(updates)
-            torch._foreach_mul_(members, 1.0 - group["lr"] * group["weight_decay"])
             for update in updates:
                 update.mul_(-group["lr"] * RMS * max(update.shape) ** 0.5)
-            torch._foreach_add_(members, updates)
+            here = local(members)
+            torch._foreach_mul_(here, 1.0 - group["lr"] * group["weight_decay"])
+            torch._foreach_add_(here, [*map(part_of, updates, members)])
 
     def _updates(self, members: list[nn.Parameter]) -> list[Tensor]:
-        """Return the orthogonal update of each matrix; zeros where another process owns it."""
-        gradients = [member.grad for member in members if member.grad is not None]
-        momenta = [self._momentum(member) for member in members]
+        """Return the orthogonal update of each whole matrix; zeros where another owns it."""
+        gradients = local([member.grad for member in members if member.grad is not None])
+        momenta = local([self._momentum(member) for member in members])
         torch._foreach_lerp_(momenta, gradients, 1.0 - self.momentum)
-        ahead = torch._foreach_lerp(gradients, momenta, self.momentum)  # noqa: SLF001  public in all but name
+        parts = torch._foreach_lerp(gradients, momenta, self.momentum)  # noqa: SLF001  public in all but name
+        ahead = [*map(whole_of, parts, members)]
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for place, member in enumerate(members):
             if member in self.mine:
@@ -130,7 +136,7 @@ class Muon(torch.optim.Optimizer):
             wide = [_turned(ahead[place], long) for place in places]
             for place, one in zip(places, self._orthogonal(torch.stack(wide)), strict=True):
                 done[place] = _turned(one, ahead[place].shape[1])
-        return [done[at] if at in done else torch.zeros_like(m) for at, m in enumerate(members)]
+        return [done.get(place, torch.zeros_like(whole)) for place, whole in enumerate(ahead)]
 
     def _orthogonal(self, matrices: Tensor) -> Tensor:
         low = torch.bfloat16 if matrices.is_cuda else torch.float32

@@ -13,13 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from training.config import OptimiserConfig
-from training.muon import MOMENTUM, Muon
+from training.muon import MOMENTUM, Muon, Share, alone
+from training.sharding import local, whole
 
 TEXT = "text."  # how the names of its parameters begin
 BLOCKS = "transformer.blocks."
 MODULATION = ".modulation."  # six maps of one vector in one matrix: left to AdamW, like embeddings
 MATRIX = 2  # dimensions; only matrices decay
-ADAM_KEEPS = ("step", "exp_avg", "exp_avg_sq")
+COUNT = "step"  # a number, where the rest has the parameter's shape
+ADAM_KEEPS = (COUNT, "exp_avg", "exp_avg_sq")
 Named = Iterable[tuple[str, nn.Parameter]]
 
 
@@ -45,17 +47,17 @@ class Optimiser:
             part.zero_grad()
 
     def state_of(self, parameter: nn.Parameter) -> Mapping[str, Tensor]:
-        """Return what is kept for a parameter; nothing before the first step."""
-        kept: Mapping[str, Tensor] = self._owner(parameter).state.get(parameter, {})
+        """Return what is kept for a parameter; zeros, from now on, before its first step."""
+        owner = self._owner(parameter)
+        if not owner.state.get(parameter):
+            owner.state[parameter] = {
+                name: torch.zeros((), device=parameter.device)
+                if name == COUNT
+                else torch.zeros_like(parameter)
+                for name in ((MOMENTUM,) if isinstance(owner, Muon) else ADAM_KEEPS)
+            }
+        kept: Mapping[str, Tensor] = owner.state[parameter]
         return kept
-
-    def keeps(self, parameter: nn.Parameter) -> tuple[str, ...]:
-        """Return the names of what is kept for a parameter once there was a step."""
-        return (MOMENTUM,) if isinstance(self._owner(parameter), Muon) else ADAM_KEEPS
-
-    def restore(self, parameter: nn.Parameter, state: Mapping[str, Tensor]) -> None:
-        """Take what was kept for a parameter."""
-        self._owner(parameter).state[parameter] = dict(state)
 
     def _owner(self, parameter: nn.Parameter) -> torch.optim.Optimizer:
         return next(
@@ -66,15 +68,33 @@ class Optimiser:
         )
 
 
-def make_optimiser(parameters: Named, config: OptimiserConfig) -> Optimiser:
-    """Return the optimiser of a model: only matrices decay, and text learns at its own rate."""
+def make_optimiser(
+    parameters: Named,
+    config: OptimiserConfig,
+    *,
+    rank: int = 0,
+    world: int = 1,
+    share: Share = alone,
+) -> Optimiser:
+    """Return the optimiser of a model: only matrices decay, and text learns at its own rate.
+
+    Of `world` processes this is number `rank`; `share` adds up their tensors, as Muon asks.
+    """
     named = list(parameters)
     turned = [p for name, p in named if config.kind == "muon" and _in_blocks(name, p)]
     others = [(name, p) for name, p in named if all(p is not other for other in turned)]
     adamw = _adamw(others, config)
     if not turned:
         return Optimiser((adamw,))
-    muon = Muon(turned, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+    muon = Muon(
+        turned,
+        lr=config.lr,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+        rank=rank,
+        world=world,
+        share=share,
+    )
     for group in muon.param_groups:
         group["rate_share"] = 1.0
     return Optimiser((muon, adamw))
@@ -103,7 +123,9 @@ def _adamw(parameters: Named, config: OptimiserConfig) -> torch.optim.AdamW:
 def step(optimiser: Optimiser, config: OptimiserConfig, *, lr_share: float) -> Tensor:
     """Clip the gradients, step at this share of the peak rate, return the norm before clipping."""
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
-    norm = nn.utils.clip_grad_norm_(parameters, config.clip_norm)
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norm = whole(nn.utils.get_total_norm(gradients))
+    nn.utils.clip_grads_with_norm_(parameters, config.clip_norm, norm)
     for group in optimiser.param_groups:
         group["lr"] = config.lr * lr_share * group["rate_share"]
     optimiser.step()
@@ -116,4 +138,4 @@ def average(
 ) -> None:
     """Move the averages towards the parameters, early on faster: the random start is forgotten."""
     share = 1.0 - min(decay, (1 + step) / (10 + step))
-    torch._foreach_lerp_(averages, [*parameters], share)
+    torch._foreach_lerp_(local(averages), local(parameters), share)

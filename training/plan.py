@@ -127,8 +127,8 @@ class Plan:
 def make_plan(recipe: Recipe, fleet: Fleet, *, hours: float, speed: Speed) -> Plan:
     """Return the plan of a recipe within a budget.
 
-    Every stage gets the share of the time that its operations have in the recipe; a batch that has
-    fewer pictures than there are accelerators leaves the others idle.
+    Every stage gets its share of the time, or that which its operations have in the recipe; a batch
+    that has fewer pictures than there are accelerators leaves the others idle.
 
     Raises:
         UsageError: the budget leaves no time to train.
@@ -140,10 +140,9 @@ def make_plan(recipe: Recipe, fleet: Fleet, *, hours: float, speed: Speed) -> Pl
             "finishing. Allow more."
         )
     whole_s = sum((_stage_flops(recipe, fleet, stage) for stage in recipe.stages), start=0.0)
-    scale = speed.flops_per_s.times(usable_s / whole_s)
     stages = tuple(
-        _stage_plan(recipe, fleet, stage, speed=speed, scale=scale, usable_s=usable_s / whole_s)
-        for stage in recipe.stages
+        _stage_plan(recipe, fleet, stage, speed=speed, seconds=usable_s * share)
+        for stage, share in zip(recipe.stages, _time_shares(recipe, fleet, whole_s), strict=True)
     )
     images = _sum([stage.images for stage in stages])
     flops = _sum([s.images.times(recipe.image_flops(s.stage)) for s in stages])
@@ -171,19 +170,32 @@ def memory_of(recipe: Recipe, fleet: Fleet, stage: Stage, *, shards: int = 1) ->
         return None
     image = image_bytes(recipe.shape, image_px=stage.image_px, text_tokens=recipe.text_tokens)
     return Memory(
-        state=state_bytes(recipe.shape),
+        state=state_bytes(recipe.shape, turns=recipe.turns),
         image=image,
         capacity=fleet.memory_bytes,
         shards=shards,
+        frozen=recipe.frozen_bytes,
     )
 
 
-def network_bytes(shape: Shape, count: int) -> Interval:
+def network_bytes(shape: Shape, count: int, *, shares: bool = False) -> Interval:
     """Return the bytes that each accelerator sends a step: a ring all-reduce of the gradients.
+
+    Where the state is shared (`shares`), weights are gathered twice and gradients scattered once,
+    which is half as much again (ZeRO, arXiv 1910.02054, section 7.2).
 
     Source: 2 (g - 1) / g times the gradients, Patarasuk and Yuan 2009.
     """
-    return GRADIENT_BYTES.times(2 * (count - 1) / count * shape.parameters())
+    rounds = 3 if shares else 2
+    return GRADIENT_BYTES.times(rounds * (count - 1) / count * shape.parameters())
+
+
+def _time_shares(recipe: Recipe, fleet: Fleet, whole: float) -> list[float]:
+    """Return each stage's share of the time: what it says, or its share of the operations."""
+    return [
+        _stage_flops(recipe, fleet, stage) / whole if stage.time_share is None else stage.time_share
+        for stage in recipe.stages
+    ]
 
 
 def _stage_flops(recipe: Recipe, fleet: Fleet, stage: Stage) -> float:
@@ -193,21 +205,21 @@ def _stage_flops(recipe: Recipe, fleet: Fleet, stage: Stage) -> float:
 
 
 def _stage_plan(
-    recipe: Recipe, fleet: Fleet, stage: Stage, *, speed: Speed, scale: Interval, usable_s: float
+    recipe: Recipe, fleet: Fleet, stage: Stage, *, speed: Speed, seconds: float
 ) -> StagePlan:
     busy = min(fleet.count, stage.batch_size)
-    flops = _stage_flops(recipe, fleet, stage)
-    steps = _floored(scale.times(stage.steps))
-    step_s = speed.flops_per_s.under(flops / stage.steps)
-    sent = network_bytes(recipe.shape, busy)
+    flops = _stage_flops(recipe, fleet, stage) / stage.steps
+    steps = _floored(speed.flops_per_s.times(seconds / flops))
+    step_s = speed.flops_per_s.under(flops)
+    sent = network_bytes(recipe.shape, busy, shares=recipe.shares)
     return StagePlan(
         stage=stage,
         busy=busy,
         steps=steps,
         images=steps.times(stage.batch_size),
         step_s=step_s,
-        hours=flops * usable_s / HOUR_S,
-        memory=memory_of(recipe, fleet, stage),
+        hours=seconds / HOUR_S,
+        memory=memory_of(recipe, fleet, stage, shards=fleet.count if recipe.shares else 1),
         network_bytes_per_s=sent.by(step_s),
     )
 

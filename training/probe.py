@@ -6,27 +6,30 @@ Reads the folder of a run that trained here: `metrics.jsonl` (a line a step), `c
 Does not see: another machine, another model, or a count of accelerators it did not run on.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+from governance.canon import canonical, digest, write_whole
 from governance.clearance import read_clearance
-from governance.errors import EvidenceMissing
+from governance.errors import EvidenceMissing, Tampered
 from governance.records import json_object
 from governance.statements import payload_of
-from training.config import RunConfig
+from training.config import RunConfig, load_preset
 from training.interval import Interval
 from training.journal import Journal
 from training.recipe import Recipe
 from training.record import RunRecord
 
+KEPT = ".probe.json"  # how the name of a probe ends that lies beside its preset
 NEEDED = ("run.json", "config.json", "clearance.json")
-FEWEST_STEPS = 20  # before a median says something
+FEWEST_STEPS = 20  # before their spread says something
+TAIL = 20  # one step in so many is slower than what counts as slow, and one faster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """Speed as measured: seconds a step, their mean, fifth and ninety-fifth hundredth.
+    """Speed as measured: operations a second, over all steps, in a slow step and in a fast one.
 
     `picture_s` is what drawing one picture took, None where the run drew none yet. `lost_s` went to
     reading, rehearsing and finishing.
@@ -36,7 +39,7 @@ class Probe:
     host: str
     config: RunConfig
     steps: int
-    step_s: Interval
+    flops_per_s: Interval
     lost_s: float
     picture_s: float | None
 
@@ -48,6 +51,8 @@ class Probe:
             EvidenceMissing: a file is gone, or there are too few steps to say anything.
             Tampered, UsageError: a file is not what a run writes.
         """
+        if path.name.endswith(KEPT):
+            return cls.kept(path)
         folder = path.parent if path.is_file() else path
         record = RunRecord.read(folder)
         missing = [name for name in NEEDED if not (folder / name).is_file()]
@@ -59,32 +64,60 @@ class Probe:
         config = json_object((folder / "config.json").read_bytes(), "config.json")
         lines = Journal(folder / "metrics.jsonl").read()
         seconds = [float(str(line["seconds"])) for line in lines]
-        took = sorted(b - a for a, b in zip([0.0, *seconds], seconds, strict=False))
+        took = [b - a for a, b in zip([0.0, *seconds], seconds, strict=False)]
         if len(took) < FEWEST_STEPS:
             raise EvidenceMissing(
                 f"Run {record.run} has {len(took)} steps; a probe needs {FEWEST_STEPS}. Train "
                 "longer, or plan without it."
             )
+        trained = RunConfig.from_json(config)
+        stages = [int(str(line.get("stage", 0))) for line in lines]
         return cls(
             run=record.run,
             host=read_clearance(payload_of((folder / "clearance.json").read_bytes())).host,
-            config=RunConfig.from_json(config),
+            config=trained,
             steps=len(took),
-            step_s=_spread(took),
+            flops_per_s=_speed(Recipe.of(trained), stages, took),
             lost_s=record.training_began_at - record.started_at + record.reserve.seconds(),
             picture_s=_picture_s(folder / "evaluation.json"),
         )
+
+    @classmethod
+    def kept(cls, path: Path) -> Self:
+        """Read a probe that was kept beside its preset.
+
+        Raises:
+            EvidenceMissing: the preset was changed since, and must be measured again.
+            Tampered, UsageError: the file is not one we keep.
+        """
+        said = json_object(path.read_bytes(), path.name)
+        config = load_preset(path.name.removesuffix(KEPT))
+        measured = said.pop("recipe", None)
+        if measured != digest(asdict(Recipe.of(config))):
+            raise EvidenceMissing(
+                f"{path.name} was measured of other settings than {config.preset} has now; train "
+                "with it, and keep the new probe."
+            )
+        try:
+            speed = Interval(*said.pop("flops_per_s"))
+            return cls(config=config, flops_per_s=speed, **said)
+        except (KeyError, TypeError):
+            raise Tampered(f"{path.name} is no probe that we kept; restore it.") from None
+
+    def keep(self, folder: Path) -> Path:
+        """Write the probe beside its preset, and return where."""
+        path = folder / f"{self.config.preset}{KEPT}"
+        said = {**asdict(self), "recipe": digest(asdict(self.recipe))}
+        del said["config"]
+        speed = self.flops_per_s
+        said["flops_per_s"] = [speed.value, speed.low, speed.high]
+        write_whole(path, canonical(said) + b"\n")
+        return path
 
     @property
     def recipe(self) -> Recipe:
         """Return the recipe that was measured."""
         return Recipe.of(self.config)
-
-    @property
-    def flops_per_s(self) -> Interval:
-        """Return the operations a second that training reached."""
-        recipe = self.recipe
-        return self.step_s.under(self.config.batch_size * recipe.image_flops(recipe.stages[0]))
 
     def is_of(self, accelerator: str) -> bool:
         """Return whether it ran on such an accelerator, by the host class of its clearance."""
@@ -96,10 +129,13 @@ class Probe:
         return f"run {self.run} on {self.host}, {self.steps:,} steps"
 
 
-def _spread(took: list[float]) -> Interval:
-    """Return the mean of sorted seconds, between a fast one and a slow one."""
-    mean, count = sum(took) / len(took), len(took)
-    return Interval(mean, min(mean, took[count // 20]), max(mean, took[count - 1 - count // 20]))
+def _speed(recipe: Recipe, stages: list[int], took: list[float]) -> Interval:
+    """Return the operations a second of steps that took so long, each in its stage."""
+    steps = [recipe.stages[stage] for stage in stages]
+    done = [stage.batch_size * recipe.image_flops(stage) for stage in steps]
+    speeds = sorted(flops / seconds for flops, seconds in zip(done, took, strict=True) if seconds)
+    mean, tail = sum(done) / sum(took), len(speeds) // TAIL
+    return Interval(mean, min(mean, speeds[tail]), max(mean, speeds[-1 - tail]))
 
 
 def _picture_s(path: Path) -> float | None:

@@ -7,8 +7,9 @@ Does not see: whether the weights were really made by these steps; that takes ru
 """
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import chain
 from typing import Self
 
 from governance.canon import Json
@@ -33,6 +34,36 @@ class Receipt:
         return type(self)(value, samples)
 
 
+@dataclass(slots=True, eq=False)
+class Read:
+    """What this process read since the last checkpoint, and what all were due to read, by step."""
+
+    digests: list[tuple[bytes, ...]] = field(default_factory=list)
+    due: list[tuple[bytes, ...]] = field(default_factory=list)
+
+
+def in_order(
+    read: Sequence[Sequence[tuple[bytes, ...]]], due: Sequence[tuple[bytes, ...]]
+) -> Iterator[bytes]:
+    """Yield what all processes read, step by step, as the pictures stand in each batch.
+
+    Args:
+        read: of each process in turn, the digests of its pictures by step.
+        due: by step, the digests that the whole batch has in the run's order.
+
+    Raises:
+        Tampered: a process read another picture than the order says.
+    """
+    for expected, parts in zip(due, zip(*read, strict=True), strict=True):
+        found = tuple(chain.from_iterable(parts))
+        if found != expected:
+            raise Tampered(
+                "A process read other pictures than the order of this run says. Restore the "
+                "samples, and start again from the last checkpoint."
+            )
+        yield from found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptLine:
     """One line of `receipts.jsonl`: a checkpoint, and what happened since the line before.
@@ -41,6 +72,7 @@ class ReceiptLine:
     loss, the seconds of training and the joules are of this stretch. `joules` were counted or
     estimated as `joules_method` and `joules_source` say. `cost_so_far` is of the whole run since
     it began, at the rate its operator declared; None where none is declared, and so not known.
+    `processes` is how many worked on this stretch.
     """
 
     step: int
@@ -60,6 +92,7 @@ class ReceiptLine:
     joules_source: str
     cost_so_far: float | None
     currency: str
+    processes: int
 
     def to_json(self) -> dict[str, Json]:
         """Return the line as JSON."""

@@ -7,18 +7,23 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from governance.errors import UsageError
-from training.config import RunConfig
+from training.config import RunConfig, StageConfig
 from training.flops import HEAD_WIDTH, PASSES, Shape, forward_flops
+from training.networks import NETWORKS, WITH_GRADIENT, WORTH_SHARE, Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """Steps at one size. `teacher_flops` are what teachers and perceptual losses add a picture."""
+    """Steps at one size. `teacher_flops` are what teachers and perceptual losses add a picture.
+
+    `time_share` is the stage's of the time; None gives it the share of its operations.
+    """
 
     image_px: int
     batch_size: int
     steps: int
     teacher_flops: float = 0.0
+    time_share: float | None = None
 
     @property
     def images(self) -> int:
@@ -28,7 +33,13 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """What is trained, on how many tokens of text, in which stages, and how it draws."""
+    """What is trained, on how many tokens of text, in which stages, and how it draws.
+
+    `turns` says that Muon moves the blocks' matrices, `shares` that accelerators share the state,
+    `packs` that pictures may lie on disk. `encoder_flops` are those of a caption's text, and
+    `frozen_bytes` the weights of networks that do not learn; `unknown` are the names of those
+    that no row of `networks.py` describes, and which count as nothing.
+    """
 
     name: str
     shape: Shape
@@ -37,17 +48,35 @@ class Recipe:
     sampling_steps: int
     source: str
     drawing_passes: int = 2  # with guidance the model is asked twice a step
+    parts: int = 1
+    turns: bool = False
+    shares: bool = False
+    packs: bool = False
+    latents: str = "cached"
+    encoder_flops: float = 0.0
+    frozen_bytes: float = 0.0
+    unknown: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, config: RunConfig) -> Self:
-        """Return the recipe of a run config: one stage, whose length the deadline sets."""
+        """Return the recipe of a run config, the length of whose stages the deadline sets."""
+        names = {weights.name for weights in config.weights().values()}
+        encoder = NETWORKS.get(config.text.encoder.name)
         return cls(
             name=config.preset,
             shape=Shape.of(config),
             text_tokens=config.text.max_tokens,
-            stages=(Stage(image_px=config.image_px, batch_size=config.batch_size, steps=1),),
+            stages=tuple(_stage(config, stage) for stage in config.stages),
             sampling_steps=config.evaluation.steps,
             source=f"the preset {config.preset}",
+            parts=config.parts,
+            turns=config.optimiser.kind == "muon",
+            shares=config.parallel == "fsdp2",
+            packs=config.data.keep != "memory",
+            latents=config.text.latents,
+            encoder_flops=encoder.flops * config.text.max_tokens if encoder else 0.0,
+            frozen_bytes=sum(NETWORKS[name].bytes for name in names & NETWORKS.keys()),
+            unknown=tuple(sorted(names - NETWORKS.keys())),
         )
 
     @property
@@ -67,6 +96,16 @@ class Recipe:
 
     def image_flops(self, stage: Stage) -> float:
         """Return the operations that one picture of a stage costs as it is trained."""
+        return self._taught_flops(stage) + (0.0 if self.keeps_text else self.encoder_flops)
+
+    @property
+    def keeps_text(self) -> bool:
+        """Return whether text is encoded once, before training, where there is an encoder."""
+        if self.latents != "planned":
+            return self.latents == "cached"
+        return self.encoder_flops > WORTH_SHARE * self._taught_flops(self.stages[0])
+
+    def _taught_flops(self, stage: Stage) -> float:
         forward = forward_flops(self.shape, image_px=stage.image_px, text_tokens=self.text_tokens)
         return PASSES * forward + stage.teacher_flops
 
@@ -100,6 +139,25 @@ class Recipe:
         nearest = min(shapes, key=lambda shape: abs(shape.parameters() - parameters))
         return replace(self, name=f"{self.name}, {nearest.depth} blocks of {nearest.width}",
                        shape=nearest)  # fmt: skip
+
+
+def _stage(config: RunConfig, stage: StageConfig) -> Stage:
+    """Return a stage of a run config, with the operations of the teachers that are known."""
+    objective = config.objective
+    looks = [WITH_GRADIENT * _look(teacher.weights.name) for teacher in objective.perceptual]
+    aligned = _look(objective.repa.weights.name) if stage.repa else 0.0
+    return Stage(
+        image_px=stage.image_px,
+        batch_size=stage.batch_size,
+        steps=1,
+        teacher_flops=aligned + sum(looks),
+        time_share=stage.time_share,
+    )
+
+
+def _look(name: str) -> float:
+    known: Network | None = NETWORKS.get(name)
+    return known.flops if known else 0.0
 
 
 PRX_24H = Recipe(

@@ -31,7 +31,8 @@ class RunRecord:
     `training_began_at` is where the training window opens, and `setup_s` what reading took before
     it, which a run that comes back needs again; both are 0 until then. `reserve` is what the latest
     checkpoint knew of finishing, saving and steps, so that a run that comes back late does not
-    guess; `steps_expected` how many steps it thought there would be in all.
+    guess; `steps_expected` how many steps it thought there would be in all. `forecast` was made
+    once, early on, and `compiled` says whether compiling paid, where that was tried.
     """
 
     run: str
@@ -43,6 +44,8 @@ class RunRecord:
     setup_s: float = 0.0
     reserve: Reserve | None = None
     steps_expected: int = 0
+    forecast: Mapping[str, Json] | None = None
+    compiled: Mapping[str, Json] | None = None
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
@@ -78,7 +81,8 @@ class Result:
     `receipt` covers every sample seen. `margin_s` is positive when the run ended in time. `joules`
     sum over the receipt lines, so over training and its checkpoints, and `joules_method` says how
     they are known; `flops` are counted from shapes, of training alone. `cost` is of the whole run
-    at the rate its operator declared, None where none is declared. `pipeline` is SHA-256 by name.
+    at the rate its operator declared, None where none is declared. `forecast` is what was expected
+    early on, and by which share it was off; None where nothing was. `pipeline` is SHA-256 by name.
     """
 
     run: str
@@ -101,6 +105,7 @@ class Result:
     cost: float | None
     currency: str
     captions_truncated: int
+    forecast: Mapping[str, Json] | None = None
     pipeline: Mapping[str, str]
 
     def to_json(self) -> dict[str, Json]:

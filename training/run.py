@@ -4,33 +4,43 @@ Does not see: permission. `start.py` admitted the clearance that is handed in.
 """
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
 from governance.canon import Json, canonical, sha256, write_whole
-from governance.clearance import Clearance, check_standing
-from governance.errors import PramanaError, Refused, Tampered
+from governance.clearance import Clearance
+from governance.errors import PramanaError
 from governance.records import FINISHED
 from governance.snapshot import Snapshot
 from governance.trail.ledger import Ledger
 from training import checkpoint
 from training.batches import Batches
 from training.budget import Deadline, Pace, Reserve, Schedule, Watch
+from training.compiling import Trial, through_blocks
+from training.compute import accelerators
 from training.config import RunConfig
-from training.data import ClearedList, ClearedSamples
+from training.data.cleared import ClearedList
+from training.data.opening import Source
+from training.data.pack import Packs
+from training.data.samples import ClearedSamples
 from training.finish import Finishing
 from training.flops import train_flops
+from training.forecast import read_forecast
 from training.heartbeat import Heartbeat
-from training.journal import Journal
+from training.latents import prepared
+from training.launch import launched
 from training.loop import Surroundings, train
 from training.meters import Meter, Rate
-from training.parallel import alone
+from training.model import Model
+from training.output.blocklist import Blocklist
+from training.parallel import Team
 from training.receipt import ReceiptLine
-from training.record import RESULT_FILE, Bars, Result, RunRecord, State
-from training.state import Training
+from training.record import RESULT_FILE, Bars, Result, RunRecord, State, quiet
+from training.saves import Saves
+from training.state import Counts, Training
+from training.telling import Telling
 from training.text import Tokens, make_tokenizer
 from training.window import Window
 
@@ -48,70 +58,134 @@ class Run:
     deadline: Deadline
     bars: Bars
     stop: Callable[[], bool]
+    team: Team
     rate: Rate | None = None
+    blocklist: Blocklist | None = None
 
     def complete(self, listed: ClearedList, snapshot: Snapshot) -> Result:
         """Read, train to the deadline, finish. Raises what `training.start.start` says."""
-        self._check_time()
+        team, config = self.team, self.config
+        team.first(self._check_time)
         came_at = self.deadline.clock()
-        heartbeat = Heartbeat(folder=self.folder, deadline=self.deadline)
-        bars = heartbeat.watched(self.bars)
-        samples = ClearedSamples.open(
-            self.clearance,
-            listed=listed,
-            snapshot=snapshot,
-            image_px=self.config.image_px,
-            bars=bars,
-        )
-        trained, heldout = samples.split(self.config.evaluation.heldout_share)
+        heartbeat = None if team.rank else Heartbeat(folder=self.folder, deadline=self.deadline)
+        bars = heartbeat.watched(self.bars) if heartbeat else quiet
+        trained, heldout = self._opened(listed, snapshot, bars)
         training = self._resumed() or self._fresh(trained)
-        tokens = Tokens.of(trained.captions, training.model.tokenizer, self.config.text.max_tokens)
+        tokens = team.in_turn(partial(self._tokens, training, trained, bars))
         finishing = Finishing(
-            config=self.config,
+            config=config,
             folder=self.folder,
             trained=trained,
             heldout=heldout,
             deadline=self.deadline,
             bars=bars,
+            blocklist=self.blocklist,
         )
-        with alone(self.config.parts) as team:
-            watch = self._watch(finishing, training, came_at=came_at)
-            meter = Meter.open(watts_per_core=self.config.watts_per_core)
-            window = Window(meter=meter, began=training.counts)
+        watch = self._watch(finishing, training, came_at=came_at)
+        with ThreadPoolExecutor(1) as writer:
+            saves = self._saves(training, watch, writer)
             around = Surroundings(
-                config=self.config,
-                batches=Batches(config=self.config, samples=trained),
+                config=config,
+                batches=Batches(config=config, samples=trained, rank=team.rank, world=team.world),
                 tokens=tokens,
                 watch=watch,
                 team=team,
-                metrics=self._metrics,
-                window=window,
-                heartbeat=heartbeat,
-                save=partial(self._save, watch=watch, window=window),
+                saves=saves,
                 stop=self.stop,
+                told=partial(self._stepped, heartbeat, watch, self._trial(training)),
                 bar=bars("training", int(watch.pace.window_s(watch.reserve.seconds()))),
             )
             train(training, around)
-            if window.losses:
-                self._save(training, watch, window)
-            self._check_trained(training)
-            training.settle()
-            pipeline = finishing.complete(training.model)
-        result = self._close(training, tokens, pipeline)
-        heartbeat.enter("ended")
+            if saves.window.losses:
+                saves.begin(training)
+            saves.finish()
+        stopped = any(team.gathered(self.stop()))
+        team.first(partial(self._check_trained, training, stopped=stopped))
+        training.settle()
+        model = training.assembled(config, team)
+        result = team.first(partial(self._finished, finishing, training, tokens, model))
+        if heartbeat:
+            heartbeat.enter("ended")
         return result
 
     @property
-    def _metrics(self) -> Journal:
-        return Journal(self.folder / "metrics.jsonl")
+    def _telling(self) -> Telling:
+        return Telling(
+            folder=self.folder,
+            record=self.record,
+            envelope=self.envelope,
+            ledger=self.ledger,
+            deadline=self.deadline,
+            config=self.config,
+            rate=self.rate,
+        )
 
-    @property
-    def _receipts(self) -> Journal:
-        return Journal(self.folder / "receipts.jsonl")
+    def _trial(self, training: Training) -> Trial | None:
+        """Return what finds out whether compiling pays, where that is asked for."""
+        if self.config.compile == "never":
+            return None
+        return Trial(
+            use=through_blocks(training.model.transformer),
+            agreed=lambda said: self.team.first(lambda: said),
+            train_s=training.counts.train_s,
+            told=(lambda _: None) if self.team.rank else self._telling.decided,
+        )
+
+    def _stepped(
+        self,
+        heartbeat: Heartbeat | None,
+        watch: Watch,
+        trial: Trial | None,
+        counts: Counts,
+        loss: float,
+        norm: float,
+    ) -> None:
+        """Write a step down, in the first process, which is the one with a heartbeat."""
+        if heartbeat:
+            stage = self.config.stage_at(watch.elapsed_share)
+            self._telling.step(counts, loss, norm, stage=stage)
+            heartbeat.beat(counts.step)
+        if trial:
+            trial.stepped(counts.train_s, steps_left=watch.steps_left())
+
+    def _opened(
+        self, listed: ClearedList, snapshot: Snapshot, bars: Bars
+    ) -> tuple[ClearedSamples, ClearedSamples]:
+        """Return what is trained on and what is kept out; the first process makes a pack."""
+        source = Source(
+            clearance=self.clearance,
+            listed=listed,
+            snapshot=snapshot,
+            packs=Packs(folder=self.folder.parent.with_name("packs"), ledger=self.ledger),
+            bars=bars,
+        )
+        read = partial(source.open, self.config)
+        opened = read() if self.config.data.keep == "memory" else self.team.in_turn(read)
+        if not self.team.rank:
+            opened.tell(self.folder)
+        return opened.trained, opened.heldout
+
+    def _saves(self, training: Training, watch: Watch, writer: ThreadPoolExecutor) -> Saves:
+        launch = launched()
+        meter = Meter.open(
+            watts_per_core=self.config.watts_per_core,
+            accelerators=accelerators(self.config),
+            packages=not (launch and launch.local),
+        )
+        return Saves(
+            folder=self.folder,
+            team=self.team,
+            window=Window(meter=meter, began=training.counts),
+            cost=self._telling.cost,
+            tell=partial(self._telling.checkpoint, watch),
+            writer=writer,
+        )
 
     def _fresh(self, trained: ClearedSamples) -> Training:
-        tokenizer = make_tokenizer(trained.captions, self.config.text.vocabulary)
-        return Training.fresh(self.config, tokenizer)
+        own = not self.config.text.encoder.name
+        made = partial(make_tokenizer, trained.captions, self.config.text.vocabulary)
+        tokenizer = self.team.first(made) if own else ""
+        return Training.fresh(self.config, tokenizer, self.team)
 
     def _resumed(self) -> Training | None:
         """Return the training of the latest checkpoint, or None where there is none yet.
@@ -119,55 +193,19 @@ class Run:
         Raises:
             Tampered: a receipt or the checkpoint is not what the ledger was told.
         """
-        step = checkpoint.latest_step(self.folder)
-        self._metrics.rewind(step or 0)
-        lines = [ReceiptLine.from_json(line) for line in self._receipts.rewind(step or 0)]
-        if step is None:
+        found = self.team.first(self._telling.rewound)
+        if found is None:
             return None
-        told = [e.body for e in self.ledger.entries("run.checkpoint")]
-        if lines and all(self._told(line) in told for line in lines):
-            self.ledger.append("run.resumed", {"run": self.record.run, "step": step})
-            return checkpoint.load(
-                self.folder, step, recorded=lines[-1].checkpoint, config=self.config
-            )
-        raise Tampered(
-            f"The receipts of run {self.record.run} up to step {step} are not those that the "
-            "ledger was told; restore receipts.jsonl, or start a new run."
+        step, recorded = found
+        return checkpoint.load(
+            self.folder, step, recorded=recorded, config=self.config, team=self.team
         )
 
-    def _told(self, line: ReceiptLine) -> dict[str, Json]:
-        """Return what the ledger is told of a checkpoint."""
-        return {
-            "run": self.record.run,
-            "step": line.step,
-            "receipt": line.receipt,
-            "checkpoint": line.checkpoint,
-        }
-
-    def _save(self, training: Training, watch: Watch, window: Window) -> None:
-        """Write a checkpoint, its receipt and its entry; then make it the one to resume from."""
-        counts = training.counts
-        digest = checkpoint.save(self.folder, training)
-        cost, currency = self._cost()
-        line = window.close(counts, checkpoint=digest, cost=cost, currency=currency)
-        self._receipts.append(line.to_json(), durable=True)
-        self.ledger.append("run.checkpoint", self._told(line))
-        checkpoint.point(self.folder, counts.step)
-        expected = counts.step + int(watch.steps_left())
-        record = RunRecord.read(self.folder) or self.record
-        replace(record, reserve=watch.reserve, steps_expected=expected).write(self.folder)
-        try:
-            now = datetime.fromtimestamp(self.deadline.clock(), UTC)
-            check_standing(self.envelope, self.ledger, now)
-        except Refused as fault:
-            self._halt(fault)
-
-    def _cost(self) -> tuple[float | None, str]:
-        """Return the cost since the run began, downtime as well, and its currency."""
-        if self.rate is None:
-            return None, ""
-        gone_s = self.record.budget_s - self.deadline.time_left()
-        return self.rate.cost(gone_s), self.rate.currency
+    def _tokens(self, training: Training, trained: ClearedSamples, bars: Bars) -> Tokens:
+        """Return the captions, with what a frozen encoder says of them where that is kept."""
+        model, config = training.model, self.config
+        tokens = Tokens.of(trained.captions, model.tokenizer, config.text.max_tokens)
+        return prepared(config, model, tokens, folder=self.folder, bars=bars)
 
     def _watch(self, finishing: Finishing, training: Training, *, came_at: float) -> Watch:
         setup_s = self.deadline.clock() - came_at
@@ -180,15 +218,23 @@ class Run:
 
     def _reserve(self, finishing: Finishing, training: Training) -> Reserve:
         """Return the reserve as it was kept, or as a rehearsal measures it if there is time."""
+        reserve, measured = self.team.first(self._kept_reserve)
+        if measured:
+            return reserve
+        began = self.deadline.clock()
+        model = training.assembled(self.config, self.team)
+        assembled_s = self.deadline.clock() - began if self.team.world > 1 else 0.0
+        finish_s, score_s = self.team.first(lambda: finishing.rehearse(_there(model)))
+        return replace(reserve, finish_s=assembled_s + finish_s, score_s=score_s)
+
+    def _kept_reserve(self) -> tuple[Reserve, bool]:
+        """Return the reserve as it was kept, or a guess, and whether that has to do."""
         if self.record.reserve:
-            return self.record.reserve
+            return self.record.reserve, True
         guess = Reserve(
             save_s=self.config.schedule.save_guess_s, finish_s=self.config.schedule.finish_guess_s
         )
-        if self.deadline.time_left() < 2 * guess.seconds():
-            return guess
-        finish_s, score_s = finishing.rehearse(training.model)
-        return replace(guess, finish_s=finish_s, score_s=score_s)
+        return guess, self.deadline.time_left() < 2 * guess.seconds()
 
     def _pace(self, training: Training, reserve: Reserve, setup_s: float) -> Pace:
         """Return the pace; the window opens once, at the first start."""
@@ -196,7 +242,8 @@ class Run:
         record = self.record
         if not record.training_began_at:
             record = replace(record, training_began_at=now, setup_s=setup_s, reserve=reserve)
-            record.write(self.folder)
+            if not self.team.rank:
+                record.write(self.folder)
         pace = Pace(
             deadline=self.deadline,
             began_at=record.training_began_at,
@@ -210,37 +257,31 @@ class Run:
         kept, save_s = self.record.reserve, self.config.schedule.save_guess_s
         needed_s = self.record.setup_s + (kept.least_s() if kept else save_s)
         if self.deadline.time_left() <= needed_s:
-            self._expire(f"its deadline passed while it was down, or is less than {needed_s:.0f} s")
+            self._telling.expire(
+                f"its deadline passed while it was down, or is less than {needed_s:.0f} s"
+            )
 
-    def _check_trained(self, training: Training) -> None:
-        if self.stop():
+    def _check_trained(self, training: Training, *, stopped: bool) -> None:
+        if stopped:
             raise PramanaError(
                 f"Run {self.record.run} was asked to stop at step {training.counts.step} and was "
                 "saved. Start it again to go on; its deadline stays."
             )
         if not training.counts.step:
-            self._expire("reading and finishing left no time for a single step")
+            self._telling.expire("reading and finishing left no time for a single step")
 
-    def _expire(self, why: str) -> NoReturn:
-        replace(self.record, state="expired").write(self.folder)
-        self.ledger.append("run.expired", {"run": self.record.run})
-        raise Refused(f"Run {self.record.run} is closed as expired: {why}. Ask for a new one.")
-
-    def _halt(self, why: Refused) -> NoReturn:
-        """Stop for good: seal the weights, and say so. They are never resumed nor exported."""
-        replace(self.record, state="halted").write(self.folder)
-        checkpoint.seal(self.folder)
-        self.ledger.append("run.halted", {"run": self.record.run})
-        raise Refused(
-            f"{why} Run {self.record.run} was stopped at a checkpoint, and its weights are sealed."
-        )
+    def _finished(
+        self, finishing: Finishing, training: Training, tokens: Tokens, model: Model | None
+    ) -> Result:
+        """Export, draw, score and close: the first process's part, which has the model."""
+        return self._close(training, tokens, finishing.complete(_there(model)))
 
     def _close(self, training: Training, tokens: Tokens, pipeline: Mapping[str, str]) -> Result:
         counts, left_s = training.counts, self.deadline.time_left()
         state: State = "finished" if left_s >= 0 else "late"
-        words = int(tokens.mask.sum(dim=1).max())
-        lines = [ReceiptLine.from_json(line) for line in self._receipts.read()]
-        cost, currency = self._cost()
+        words, model = int(tokens.mask.sum(dim=1).max()), training.model
+        lines = [ReceiptLine.from_json(line) for line in self._telling.receipts.read()]
+        cost, currency = self._telling.cost()
         result = Result(
             run=self.record.run,
             preset=self.config.preset,
@@ -253,8 +294,8 @@ class Run:
             seconds=self.record.budget_s - left_s,
             margin_s=left_s,
             train_s=counts.train_s,
-            parameters=training.model.parameter_count(),
-            flops=train_flops(self.config, words) * counts.samples,
+            parameters=model.parameter_count(),
+            flops=counts.samples * (train_flops(self.config, words) + model.teachers.flops),
             joules=sum(line.joules for line in lines),
             joules_low=sum(line.joules_low for line in lines),
             joules_high=sum(line.joules_high for line in lines),
@@ -264,6 +305,9 @@ class Run:
             captions_truncated=tokens.truncated,
             pipeline=pipeline,
         )
+        if early := read_forecast((RunRecord.read(self.folder) or self.record).forecast):
+            off = early.off(samples=counts.samples, joules=result.joules, cost=cost)
+            result = replace(result, forecast=off)
         data = canonical(result.to_json())
         write_whole(self.folder / RESULT_FILE, data)
         told: dict[str, Json] = {
@@ -275,3 +319,9 @@ class Run:
         self.ledger.append(FINISHED, {**told, "result": sha256(data)})
         replace(RunRecord.read(self.folder) or self.record, state=state).write(self.folder)
         return result
+
+
+def _there(model: Model | None) -> Model:
+    if model is None:
+        raise PramanaError("Only the first process of a run finishes it; this is another one.")
+    return model

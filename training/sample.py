@@ -24,6 +24,7 @@ from training.model import Model
 from training.objective import to_pixels
 from training.output.provenance import Origin
 from training.text import Tokens
+from training.times import drawing_times
 
 GRID_COLUMNS = 8
 TIME_FLOOR = 0.05  # as in every preset; at 20 steps or fewer it changes nothing
@@ -31,13 +32,14 @@ TIME_FLOOR = 0.05  # as in every preset; at 20 steps or fewer it changes nothing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How pictures are drawn: their side, the words read, the steps, how hard a prompt pulls."""
+    """How pictures are drawn: their side, words read, steps and times, how hard a prompt pulls."""
 
     image_px: int
     max_tokens: int
     steps: int
     guidance: float
     time_floor: float
+    time_shift: float
 
     @classmethod
     def of(cls, config: RunConfig) -> Self:
@@ -48,6 +50,7 @@ class Sampling:
             steps=config.evaluation.steps,
             guidance=config.evaluation.guidance,
             time_floor=config.objective.time_floor,
+            time_shift=config.objective.time_shift,
         )
 
     def noise(self, count: int, *, seed: int) -> Tensor:
@@ -61,7 +64,8 @@ def draw(
 ) -> list[Image.Image]:
     """Draw one picture a prompt; the same for the same seed."""
     sampling = Sampling.of(config)
-    return denoised(model, prompts, sampling, sampling.noise(len(prompts), seed=seed))
+    with model.computing():
+        return denoised(model, prompts, sampling, sampling.noise(len(prompts), seed=seed))
 
 
 @torch.no_grad()
@@ -70,19 +74,17 @@ def denoised(
 ) -> list[Image.Image]:
     """Draw one picture a prompt out of noise (N, 3, S, S)."""
     rows = len(prompts)
-    told = Tokens.of(prompts, model.tokenizer, sampling.max_tokens).rows(range(rows))
-    ids = torch.cat((torch.zeros_like(told.ids), told.ids))
-    mask = torch.cat((torch.zeros_like(told.mask), told.mask))  # untold rows see no token
+    both = Tokens.of([""] * rows + list(prompts), model.tokenizer, sampling.max_tokens)
+    both = both.rows(range(2 * rows))  # the first half is told nothing
     side = sampling.image_px
-    text, phases = model.encode(ids, mask), rotary(model.transformer, side, side)
-    grid = torch.linspace(1.0, 0.0, sampling.steps + 1)
-    for now, following in pairwise(grid):
+    text, phases = model.encode(both.ids, both.mask), rotary(model.transformer, side, side)
+    for now, following in pairwise(drawing_times(sampling.steps, sampling.time_shift)):
         untold, clean = predict(
             model.transformer,
             noisy.repeat(2, 1, 1, 1),
             times=now.expand(2 * rows),
             text=text,
-            mask=mask,
+            mask=both.mask,
             phases=phases,
         ).chunk(2)
         clean = untold + sampling.guidance * (clean - untold)

@@ -12,9 +12,11 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from governance.canon import Json, canonical, sha256, write_whole
 from governance.clearance import Clearance, Terms, admit, find_logged, revoked_in
@@ -28,26 +30,46 @@ from governance.trail.ledger import Ledger
 from governance.trail.memory import Memory
 from training.budget import Clock, Deadline, Reserve, billing_clock
 from training.config import RunConfig
-from training.data import ClearedList
+from training.data.cleared import ClearedList
 from training.meters import Rate
+from training.output.blocklist import Blocklist
 from training.record import RUN_FILE, Bars, Result, RunRecord, quiet
+
+if TYPE_CHECKING:
+    from training.parallel import Team
 
 CLEARANCE_FILE = "clearance.json"
 AHEAD_S = 1.0  # how far a start may lie ahead of the clock: rounding, not a longer budget
 
 
-def host_class() -> str:
-    """Return what kind of host this trainer uses, as a clearance names it."""
-    return f"cpu {platform.machine()}"
+def host_class(device: str = "cpu", *, world: int = 1) -> str:
+    """Return what kind of host this trainer uses, as a clearance names it.
+
+    Accelerators count, one a process: `cuda NVIDIA H200 x8`. Processes on a CPU do not.
+    """
+    if device == "cpu":
+        return f"cpu {platform.machine()}"
+    from training.parallel import device_name  # noqa: PLC0415  heavy
+
+    return f"{device} {device_name()} x{world}"
 
 
-def terms_of(config: RunConfig, budget_s: float) -> Terms:
-    """Return what a clearance of such a run here has to allow."""
+def terms_of(config: RunConfig, budget_s: float, *, world: int = 1) -> Terms:
+    """Return what a clearance of such a run here, on so many processes, has to allow.
+
+    Raises:
+        UsageError: the device, or the precision, that the config asks for is not here.
+    """
+    host = host_class(config.device, world=world)
+    if config.precision == "bf16":
+        from training.compute import check_bf16  # noqa: PLC0415  heavy
+
+        check_bf16(config.device)
     taught_by = {weights.sha256 for weights in config.weights().values()}
     return Terms(
         run_config=config.digest,
         budget_s=budget_s,
-        host=host_class(),
+        host=host,
         weights=tuple(sorted(taught_by)),
     )
 
@@ -72,6 +94,8 @@ def start(  # noqa: PLR0913  the door names everything it holds against the clea
     clock: Clock | None = None,
     bars: Bars = quiet,
     rate: Rate | None = None,
+    blocklist: Blocklist | None = None,
+    team: "Team | None" = None,
 ) -> Result:
     """Train under a clearance until its deadline; resume when the folder holds a run of it.
 
@@ -90,6 +114,8 @@ def start(  # noqa: PLR0913  the door names everything it holds against the clea
         clock: seconds since the epoch.
         bars: draws progress.
         rate: what the machine costs an hour, where that is declared.
+        blocklist: holds back captions that are not drawn for the grid; None, and none is read.
+        team: the processes of the run, each of which calls this alike; None for this one alone.
 
     Raises:
         Refused: the clearance does not allow this run, or its time is over.
@@ -99,32 +125,22 @@ def start(  # noqa: PLR0913  the door names everything it holds against the clea
         PramanaError: the run was asked to stop; it was saved and can be resumed.
     """
     clock = clock or billing_clock()
-    ledger.verify()  # what it says below of use and revocation is read from its rows
-    memory.check(ledger, trust)
-    listed, before = ClearedList.read(cleared), RunRecord.read(folder)
-    others = {c for c, run in ledger.spent().items() if before is None or run != folder.name}
-    if before is not None and before.run != folder.name:
-        raise Tampered(f"{RUN_FILE} in {folder.name} is of run {before.run}; restore it.")
-    clearance = admit(
-        envelope,
-        trust=trust,
-        cleared_root=listed.root,
-        terms=terms_of(config, budget_s),
-        spent=others,
-        revoked=revoked_in(ledger),
-        logged=find_logged(ledger, sha256(payload_of(envelope)), witnesses=trust.witnesses),
-        now=datetime.fromtimestamp(clock(), UTC),
-    )
-    memory.remember(ledger, trust)
-    record = before or RunRecord(
-        run=folder.name, clearance=clearance.id, started_at=started_at, budget_s=budget_s
-    )
-    if record.clearance != clearance.id:
-        raise Refused(f"Run {record.run} began under another clearance; resume it with that one.")
-    _check_times(record, config, now=clock())
-    _begin(folder, record, envelope=envelope, config=config, ledger=ledger)
-    snapshot = replace(snapshot, keys=unlock(clearance))
-    with _asked_to_stop() as stop:
+    listed = ClearedList.read(cleared)
+    with _asked_to_stop() as stop, _team(team, config) as here:
+        door = _Door(
+            folder=folder,
+            envelope=envelope,
+            trust=trust,
+            root=listed.root,
+            terms=terms_of(config, budget_s, world=here.world),
+            ledger=ledger,
+            memory=memory,
+            clock=clock,
+            rank=here.rank,
+        )
+        # the first process spends the clearance; the others admit it too, as those that come back
+        clearance, record = here.in_turn(partial(door.begin, config, started_at))
+        keys = here.in_turn(partial(unlock, clearance))
         from training.run import Run  # noqa: PLC0415  heavy
 
         run = Run(
@@ -137,9 +153,83 @@ def start(  # noqa: PLR0913  the door names everything it holds against the clea
             deadline=Deadline(started_at=record.started_at, budget_s=budget_s, clock=clock),
             bars=bars,
             stop=stop,
+            team=here,
             rate=rate,
+            blocklist=blocklist,
         )
-        return run.complete(listed, snapshot)
+        return run.complete(listed, replace(snapshot, keys=keys))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Door:
+    """What a run is held to before it reads a byte, in the process of this rank."""
+
+    folder: Path
+    envelope: bytes
+    trust: Trust
+    root: str  # of the cleared list
+    terms: Terms
+    ledger: Ledger
+    memory: Memory
+    clock: Clock
+    rank: int
+
+    def begin(self, config: RunConfig, started_at: float) -> tuple[Clearance, RunRecord]:
+        """Admit the clearance, and spend it where that was not done. Raises as `start` says."""
+        self.ledger.verify()  # what it says below of use and revocation is read from its rows
+        self.memory.check(self.ledger, self.trust)
+        before = RunRecord.read(self.folder)
+        if before is not None and before.run != self.folder.name:
+            raise Tampered(f"{RUN_FILE} in {self.folder.name} is of run {before.run}; restore it.")
+        clearance = self._admitted(again=before is not None)
+        _check_weights(config)
+        if not self.rank:
+            self.memory.remember(self.ledger, self.trust)
+        record = before or RunRecord(
+            run=self.folder.name,
+            clearance=clearance.id,
+            started_at=started_at,
+            budget_s=self.terms.budget_s,
+        )
+        if record.clearance != clearance.id:
+            raise Refused(
+                f"Run {record.run} began under another clearance; resume it with that one."
+            )
+        _check_times(record, config, now=self.clock())
+        _begin(self.folder, record, envelope=self.envelope, config=config, ledger=self.ledger)
+        return clearance, record
+
+    def _admitted(self, *, again: bool) -> Clearance:
+        """Admit the clearance; a run that comes back may have spent it itself."""
+        ledger, witnesses = self.ledger, self.trust.witnesses
+        used = ledger.spent().items()
+        return admit(
+            self.envelope,
+            trust=self.trust,
+            cleared_root=self.root,
+            terms=self.terms,
+            spent={c for c, run in used if not again or run != self.folder.name},
+            revoked=revoked_in(ledger),
+            logged=find_logged(ledger, sha256(payload_of(self.envelope)), witnesses=witnesses),
+            now=datetime.fromtimestamp(self.clock(), UTC),
+        )
+
+
+def _check_weights(config: RunConfig) -> None:
+    """Hash the weights that would teach the model, before a clearance is used up for them.
+
+    Raises:
+        EvidenceMissing: their folder is not there.
+        Tampered: it holds other bytes than were pinned, and cleared.
+        UsageError: nobody said where folders of weights lie.
+    """
+    named = config.weights()
+    if not named:
+        return
+    from training.weights import model_kind, weights_folder  # noqa: PLC0415  heavy
+
+    for weights in named.values():
+        model_kind(weights_folder(weights), weights.sha256)
 
 
 def _check_times(record: RunRecord, config: RunConfig, *, now: float) -> None:
@@ -185,6 +275,18 @@ def _begin(
 
 def _told(ledger: Ledger, kind: str, run: str) -> list[Mapping[str, Json]]:
     return [entry.body for entry in ledger.entries(kind) if entry.body["run"] == run]
+
+
+@contextmanager
+def _team(team: "Team | None", config: RunConfig) -> "Iterator[Team]":
+    """Yield the team that is given, or one of this process alone."""
+    if team:
+        yield team
+        return
+    from training.parallel import alone, device_of  # noqa: PLC0415  heavy
+
+    with alone(config.parts, device_of(config)) as one:
+        yield one
 
 
 @contextmanager

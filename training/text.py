@@ -4,15 +4,18 @@ Does not see: what a caption means, or whether it may be trained on.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
+import torch
 from torch import Tensor
 
 from training.config import TextConfig
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast, T5EncoderModel
+    from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, T5EncoderModel
+
+    from training.latents import Latents
 
 PAD = "<pad>"
 
@@ -70,26 +73,59 @@ def clean(caption: str) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tokens:
-    """Captions as ids (N, T) and mask (N, T), padded; `truncated` counts those that did not fit."""
+    """Captions as ids (N, T) and mask (N, T), padded; `truncated` counts those that did not fit.
+
+    `untold` are the ids of the empty prompt, which stands for a caption that is dropped. `states`
+    (N, T, C) is what a frozen encoder says of these rows, where `latents` keeps that of all.
+    """
 
     ids: Tensor
     mask: Tensor
     truncated: int
+    untold: tuple[int, ...] = ()
+    states: Tensor | None = None
+    latents: "Latents | None" = None
 
     @classmethod
-    def of(cls, captions: Sequence[str], tokenizer: "PreTrainedTokenizerFast", most: int) -> Self:
+    def of(cls, captions: Sequence[str], tokenizer: "PreTrainedTokenizerBase", most: int) -> Self:
         """Tokenise captions, each cut at `most` tokens."""
         cleaned = [clean(caption) for caption in captions]
-        whole = tokenizer(cleaned)["input_ids"]
+        whole = tokenizer([*cleaned, ""])["input_ids"]
         padded = tokenizer(
             cleaned, padding="max_length", max_length=most, truncation=True, return_tensors="pt"
         )
         truncated = sum(len(ids) > most for ids in whole)
-        return cls(padded["input_ids"], padded["attention_mask"].bool(), truncated)
+        ids, mask = padded["input_ids"], padded["attention_mask"].bool()
+        return cls(ids, mask, truncated, tuple(whole[-1]))
 
     def rows(self, places: Sequence[int]) -> Self:
         """Return some captions, padded no further than the longest of them."""
         wanted = list(places)
-        ids, mask = self.ids[wanted], self.mask[wanted]
-        longest = max(1, int(mask.sum(dim=1).max()))
-        return type(self)(ids[:, :longest], mask[:, :longest], self.truncated)
+        longest = max(1, int(self.mask[wanted].sum(dim=1).max()))
+        states = self.latents.rows(wanted, longest) if self.latents else None
+        return replace(
+            self,
+            ids=self.ids[wanted, :longest],
+            mask=self.mask[wanted, :longest],
+            states=states,
+        )
+
+    def to(self, device: torch.device) -> Self:
+        """Return the captions on a device."""
+        states = None if self.states is None else self.states.to(device)
+        return replace(self, ids=self.ids.to(device), mask=self.mask.to(device), states=states)
+
+    def without(self, dropped: Tensor) -> Self:
+        """Return the captions with the empty prompt, as short as any, for those dropped (N,)."""
+        count, told = len(self.untold), ~dropped[:, None]
+        empty = torch.zeros_like(self.ids[:1])
+        empty[0, :count] = empty.new_tensor(self.untold)
+        seen = torch.zeros_like(self.mask[:1])
+        seen[0, :count] = True
+        states = self.states
+        if states is not None and self.latents:
+            nothing = torch.zeros_like(states[:1])
+            nothing[0, :count] = self.latents.untold
+            states = torch.where(told[..., None], states, nothing)
+        ids, mask = torch.where(told, self.ids, empty), torch.where(told, self.mask, seen)
+        return replace(self, ids=ids, mask=mask, states=states)

@@ -7,7 +7,7 @@ what they took the first time is in no line.
 from dataclasses import dataclass, field
 from statistics import fmean, pstdev
 
-from training.meters import Meter
+from training.meters import Energy, Meter
 from training.receipt import ReceiptLine
 from training.state import Counts
 
@@ -26,20 +26,25 @@ class Window:
         self.meter.poll()
 
     def close(
-        self, counts: Counts, *, checkpoint: str, cost: float | None, currency: str
+        self,
+        counts: Counts,
+        *,
+        energy: Energy,
+        cost: float | None,
+        currency: str,
+        processes: int = 1,
     ) -> ReceiptLine:
-        """Return the line of a checkpoint just written, and begin anew.
+        """Return the line of a checkpoint, whose digest is not known yet, and begin anew.
 
         Raises:
             ValueError: there was no step.
         """
-        energy = self.meter.window()
         line = ReceiptLine(
             step=counts.step,
             first_sample=self.began.samples + 1,
             last_sample=counts.samples,
             receipt=counts.receipt,
-            checkpoint=checkpoint,
+            checkpoint="",
             loss_mean=fmean(self.losses),
             loss_std=pstdev(self.losses),
             loss_min=min(self.losses),
@@ -52,6 +57,7 @@ class Window:
             joules_source=energy.joules_source,
             cost_so_far=cost,
             currency=currency,
+            processes=processes,
         )
         self.began, self.losses = counts, []
         return line

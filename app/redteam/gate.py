@@ -82,7 +82,7 @@ def _longer_budget(scratch: Scratch) -> Victim:
 def _other_host(scratch: Scratch) -> Victim:
     """Carry a clearance to another kind of machine."""
     elsewhere = replace(terms(), host="cuda h200")
-    return partial(scratch.train, _issued(scratch, elsewhere, told=True))
+    return partial(scratch.train, issued(scratch, elsewhere, told=True))
 
 
 def _expired(scratch: Scratch) -> Victim:
@@ -138,12 +138,12 @@ def _at_once(scratch: Scratch) -> Victim:
 
 def _unlogged(scratch: Scratch) -> Victim:
     """Sign with the stolen gate key, and tell the ledger nothing."""
-    return partial(scratch.train, _issued(scratch, terms(), told=False))
+    return partial(scratch.train, issued(scratch, terms(), told=False))
 
 
 def _slipped_in(scratch: Scratch) -> Victim:
     """Sign with the stolen gate key, and write the entry without the log's key."""
-    envelope = _issued(scratch, terms(), told=False)
+    envelope = issued(scratch, terms(), told=False)
     ledger = scratch.workspace.ledger
     leaf = ledger.leaf(0).replace(b'"kind":"sealed"', b'"kind":"cleared"')
     size = ledger.size()
@@ -208,7 +208,7 @@ def _suspected(scratch: Scratch) -> Victim:
     return scratch.train
 
 
-def _issued(scratch: Scratch, allowed: Terms, *, told: bool) -> bytes:
+def issued(scratch: Scratch, allowed: Terms, *, told: bool) -> bytes:
     """Return a clearance that the gate's stolen key signed."""
     gate, now = scratch.keyring.signer("gate"), datetime.now(UTC)
     envelope = issue(scratch.decision, terms=allowed, signer=gate, now=now)

@@ -29,7 +29,7 @@ from governance.trail.memory import Memory
 from governance.workspace import LEDGER_VARIABLE, Workspace
 
 SAMPLES, SEED = 48, 20261123
-STATE_VARIABLES: Final = ("PRAMANA_STATE", LEDGER_VARIABLE)
+STATE_VARIABLES: Final = ("PRAMANA_STATE", "PRAMANA_WEIGHTS", LEDGER_VARIABLE)
 DECLARED: Final = f"""\
 operator = "a scratch workspace"
 country = "IN"
@@ -84,6 +84,7 @@ def elsewhere(root: Path) -> Iterator[None]:
     """Keep memory and ledger inside a folder for as long as the block lasts."""
     before = {name: os.environ.get(name) for name in STATE_VARIABLES}
     os.environ["PRAMANA_STATE"] = str(root / "state")
+    os.environ["PRAMANA_WEIGHTS"] = str(root / "weights")
     os.environ.pop(LEDGER_VARIABLE, None)  # a team's database, perhaps
     try:
         yield

@@ -97,8 +97,6 @@ def _pickled(scratch: Scratch) -> None:
 
 def _pickle_loaded(scratch: Scratch) -> Victim:
     """Put a pickle where the weights were, under a digest that an insider told the ledger."""
-    from safetensors import SafetensorError  # noqa: PLC0415  heavy
-
     from training import checkpoint  # noqa: PLC0415  heavy
 
     _pickled(scratch)
@@ -109,7 +107,9 @@ def _pickle_loaded(scratch: Scratch) -> Victim:
     def victim() -> object:
         try:
             checkpoint.load(scratch.run, step, recorded=recorded, config=tiny())
-        except SafetensorError:
+        except Tampered as fault:
+            if "cannot be read" not in str(fault):  # its digest is the one recorded
+                raise
             return None if mark.exists() else Unharmed("safetensors read no tensors, ran nothing")
         return None
 

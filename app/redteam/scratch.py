@@ -136,11 +136,14 @@ class Scratch:
             sealed=sealed,
         )
 
-    def ask(self) -> bytes:
+    def ask(self, config: "RunConfig | None" = None) -> bytes:
         """Ask the gate for a clearance under the latest decision. Raises what the gate raises."""
         from app.clearing import clear  # noqa: PLC0415  heavy
+        from app.weights import weights_of  # noqa: PLC0415  heavy
 
-        return clear(self.workspace, self.decision, terms(), preset="micro")
+        config = config or tiny()
+        weights = weights_of(self.workspace, config)
+        return clear(self.workspace, self.decision, terms(config), preset="micro", weights=weights)
 
     def train(
         self,
@@ -223,11 +226,11 @@ def tiny() -> "RunConfig":
     )
 
 
-def terms(budget_s: float = BUDGET_S) -> Terms:
-    """Return what a clearance of the tiny run binds."""
-    from training.start import host_class  # noqa: PLC0415  heavy
+def terms(config: "RunConfig | None" = None) -> Terms:
+    """Return what a clearance of a run binds; of the tiny run where no other is given."""
+    from training.start import terms_of  # noqa: PLC0415  heavy
 
-    return Terms(run_config=tiny().digest, budget_s=budget_s, host=host_class())
+    return terms_of(config or tiny(), BUDGET_S)
 
 
 def _stepping(

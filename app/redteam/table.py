@@ -18,6 +18,7 @@ from app.redteam import (
     sealed,
     set_aside,
     shown,
+    teachers,
     trail,
 )
 from app.redteam.attack import Attack, Outcome, limited, tried
@@ -29,7 +30,7 @@ from training.record import Bars
 ATTACKS: Final[tuple[Attack, ...]] = (
     *files.ATTACKS, *gate.ATTACKS, *keys.ATTACKS, *trail.ATTACKS, *people.ATTACKS,
     *set_aside.ATTACKS, *inputs.ATTACKS, *shown.ATTACKS, *run.ATTACKS, *sealed.ATTACKS,
-    *release.ATTACKS,
+    *release.ATTACKS, *teachers.ATTACKS,
 )  # fmt: skip
 
 

@@ -24,6 +24,14 @@ RUNS = {
     "score_interval": TextColumn("95 % interval", width=115),
 }
 
+DRAWN = {
+    "what": TextColumn("pictures with", width=300),
+    "share": TextColumn("share", width=70),
+    "interval": TextColumn("95 % interval", width=130),
+    "pictures": NumberColumn("of", format="localized", width=60),
+    "note": TextColumn("how to read it", width=400),
+}
+
 
 def strip(row: runs.RunRow) -> None:
     """Draw how a run went, in numbers."""
@@ -52,6 +60,17 @@ def pictures(files: runs.RunFiles) -> None:
             st.altair_chart(charts.loss(rows))
         else:
             st.caption("No step is recorded yet.")
+
+
+def drawn(workspace: Workspace, run: str) -> None:
+    """Show what the audits found in pictures the run drew: figures, never the pictures."""
+    st.subheader("What it draws, audited", anchor=False)
+    rows = runs.drawn_rows(workspace, run)
+    if rows:
+        st.dataframe(rows, hide_index=True, column_config=DRAWN, column_order=tuple(DRAWN))
+        return
+    st.caption("Nobody asked yet. Draw for neutral prompts, and audit that:")
+    st.code(f"pramana evaluate {run}", language="shell")
 
 
 def card(workspace: Workspace, run: str) -> None:
@@ -85,6 +104,7 @@ strip(rows[run])
 files = runs.run_files(workspace, run, runs.METRICS_FILE, runs.SAMPLES_FILE)
 pictures(files)
 if files.signed:
+    drawn(workspace, run)
     card(workspace, run)
 else:
     st.info("The card is made when the run has ended and its trainer has signed.")

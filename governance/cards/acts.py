@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from governance.cards import waiver_files
+from governance.attest import DRAWN
+from governance.cards import drawn_files, waiver_files
 from governance.cards.evidence import CHECKPOINT, DECISION_FILE, Evidence
 from governance.errors import EvidenceMissing, Tampered
 from governance.records import FINISHED, SPENT, as_object, json_object
@@ -79,6 +80,9 @@ def acts(evidence: Evidence) -> dict[str, Act]:
         (SPENT, SPENT, {"clearance": clearance.id, "run": run}),
         (FINISHED, FINISHED, {"run": run, "result": evidence.digest(RESULT_FILE)}),
     ]
+    if DRAWN in evidence.files:
+        digests = {name: evidence.digest(name) for name in (DRAWN, drawn_files.DRAWN_STATEMENT)}
+        said.append((drawn_files.DREW, drawn_files.DREW, drawn_files.act_of(digests, run=run)))
     for row in evidence.withdrawals():
         record = str(row.get("record"))
         said.append((f"{WITHDRAWN}-{record[:12]}", WITHDRAWN, {"record": record}))

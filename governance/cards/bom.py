@@ -24,6 +24,7 @@ from governance.cards.evidence import CONFIG_FILE, EVALUATION_FILE, MODEL_INDEX,
 from governance.records import Decision, Finding
 from governance.statements import CYCLONEDX, PROVENANCE, payload_of, read_statement, statement
 from governance.verify import PROVENANCE_FILE, RESULT_FILE
+from governance.weights import DEPENDENCY, UsedWeights, teachers
 
 BOM_FILE = "bom.cdx.json"
 PIPELINE = "pipeline"  # the folder of a run that holds the model
@@ -52,6 +53,7 @@ def bom_statement(evidence: Evidence) -> bytes:
 def bom(evidence: Evidence) -> dict[str, Json]:
     """Return the bill of materials as JSON."""
     decision = evidence.decision()
+    taught = teachers(evidence.bytes_of(PROVENANCE_FILE))
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
@@ -59,9 +61,13 @@ def bom(evidence: Evidence) -> dict[str, Json]:
         "serialNumber": uuid.uuid5(uuid.NAMESPACE_URL, NAMES + evidence.digest(RESULT_FILE)).urn,
         "version": 1 + len(evidence.withdrawals()),
         "metadata": {"component": _model(evidence), **_operator(evidence)},
-        "components": [_snapshot(evidence, decision), _cleared(evidence, decision)],
+        "components": [
+            _snapshot(evidence, decision),
+            _cleared(evidence, decision),
+            *map(_weights, taught),
+        ],
         "dependencies": [
-            {"ref": MODEL_REF, "dependsOn": [CLEARED_REF]},
+            {"ref": MODEL_REF, "dependsOn": [CLEARED_REF, *map(_weights_ref, taught)]},
             {"ref": CLEARED_REF, "dependsOn": [SNAPSHOT_REF]},
         ],
         "declarations": declarations(evidence),
@@ -244,6 +250,26 @@ def _dataset(
         custodian = {"organization": {"name": printable(evidence.declared("operator"))}}
         data["governance"] = {"custodians": [custodian]}
     return {"type": "data", "bom-ref": ref, "name": name, "version": root, "data": [data]}
+
+
+def _weights_ref(weights: UsedWeights) -> str:
+    return f"{DEPENDENCY}{weights.role}"
+
+
+def _weights(weights: UsedWeights) -> dict[str, Json]:
+    """Return weights that taught the model. Their licence is what the operator declared."""
+    known = {"role": weights.role, "licence-use": weights.use, "trained-on": weights.trained_on}
+    found: dict[str, Json] = {
+        "type": "machine-learning-model",
+        "bom-ref": _weights_ref(weights),
+        "name": printable(weights.name),
+        "hashes": [{"alg": "SHA-256", "content": weights.sha256}],
+        "licenses": [{"expression": weights.licence, "acknowledgement": "declared"}],
+        "properties": [_property(name, printable(value)) for name, value in known.items() if value],
+    }
+    if weights.source:
+        found["externalReferences"] = [{"type": "distribution", "url": weights.source}]
+    return found
 
 
 def _finding(finding: Finding) -> Json:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from governance.canon import canonical
 from governance.cards.acts import DECIDED, acts, checkpoint_of
+from governance.cards.drawn_files import drawn_evidence
 from governance.cards.evidence import (
     AUDIT_STATEMENT,
     CHECKPOINT,
@@ -65,6 +66,7 @@ def collect(workspace: "Workspace", run: Path) -> Evidence:
     for policy in decision.policies:
         files[policy_file(policy)] = workspace.load(policy.sha256, policy.id)
     files |= waiver_evidence(workspace, decision.id, decision.waivers)
+    files |= drawn_evidence(workspace, run.name)
     withdrawn = for_card(workspace, workspace.cleared(decision)["sha256"].to_pylist())
     if withdrawn:
         files[WITHDRAWALS_FILE] = canonical(withdrawn)

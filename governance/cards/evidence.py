@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path, PurePath
 from typing import Any, Self
 
+from governance.attest import DRAWN
 from governance.canon import Json, code_digest, parse_json, sha256
 from governance.clearance import Clearance, read_clearance
 from governance.errors import EvidenceMissing, Tampered, UsageError
@@ -36,6 +37,7 @@ RUN_FILES = (
     "metrics.jsonl",
 )
 OPTIONAL_RUN_FILES = (EVALUATION_FILE,)
+OPTIONAL_FILES = (*OPTIONAL_RUN_FILES, DRAWN)
 EXPORTER_FILE = "exporter.json"  # which program rendered card and bill of materials
 CHECKPOINT = "ledger/checkpoint"  # a C2SP signed note
 MODEL_INDEX = "model_index.json"
@@ -70,7 +72,7 @@ class Evidence:
 
     def json(self, name: str) -> dict[str, Any]:
         """Return an evidence file as a JSON object; an optional one that is absent is empty."""
-        if name not in self.files and name in OPTIONAL_RUN_FILES:
+        if name not in self.files and name in OPTIONAL_FILES:
             return {}
         return json_object(self.bytes_of(name), name)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from governance.attest import DRAWN
 from governance.cards.evidence import (
     CHECKPOINT,
     CONFIG_FILE,
@@ -22,7 +23,8 @@ from governance.cards.evidence import (
 from governance.records import Finding
 from governance.signers.trust import TRUST_FILE
 from governance.trail.witness import check_checkpoint, check_cosigned
-from governance.verify import CLEARANCE_FILE, RESULT_FILE
+from governance.verify import CLEARANCE_FILE, PROVENANCE_FILE, RESULT_FILE
+from governance.weights import teachers
 
 READS = {  # how a score is to be read, by a part of its name
     "scores / frechet": (
@@ -54,7 +56,9 @@ def fields(evidence: Evidence) -> list[Field]:
         *_data(evidence),
         *_findings(evidence),
         *_training(evidence),
+        *_weights(evidence),
         *evaluated(evidence),
+        *drawn(evidence),
         *_ledger(evidence),
     ]
 
@@ -119,10 +123,14 @@ def _findings(evidence: Evidence) -> Iterator[Field]:
 
 def _training(evidence: Evidence) -> Iterator[Field]:
     section, result, clearance = "Training", evidence.json(RESULT_FILE), evidence.clearance()
+    early = result.get("forecast") or {}
     rows: tuple[tuple[str, str | None], ...] = (
         ("State at the end", result.get("state")),
         ("Optimiser steps", _count(result.get("steps"))),
         ("Samples seen", _count(result.get("samples_seen"))),
+        ("Samples forecast early in the run", _number(early.get("samples"))),
+        ("Forecast of samples too high by, as a share", _number(early.get("samples_off"))),
+        ("Forecast of energy too high by, as a share", _number(early.get("joules_off"))),
         ("Seconds from start to end", _number(result.get("seconds"))),
         ("Seconds left at the deadline", _number(result.get("margin_s"))),
         ("Host", clearance.host),
@@ -138,6 +146,19 @@ def _training(evidence: Evidence) -> Iterator[Field]:
         yield Field(section=section, name=name, value=value, evidence=RESULT_FILE)
 
 
+def _weights(evidence: Evidence) -> Iterator[Field]:
+    """Yield whose weights, other than its own, shaped the model while it was trained."""
+    taught = teachers(evidence.bytes_of(PROVENANCE_FILE))
+    rows = [(weights.role, weights.said) for weights in taught] or [("Weights of others", "none")]
+    for name, value in rows:
+        yield Field(
+            section="Weights that taught this model",
+            name=name,
+            value=value,
+            evidence=PROVENANCE_FILE,
+        )
+
+
 def evaluated(evidence: Evidence) -> Iterator[Field]:
     """Yield the scores of a run, each with how it is to be read."""
     found = evidence.json(EVALUATION_FILE)
@@ -149,6 +170,32 @@ def evaluated(evidence: Evidence) -> Iterator[Field]:
         note = next((said for part, said in READS.items() if part in name), "")
         yield Field(
             section="Evaluation", name=name, value=value, evidence=EVALUATION_FILE, note=note
+        )
+
+
+def drawn(evidence: Evidence) -> Iterator[Field]:
+    """Yield what the audits found in pictures the model drew, and what was never let through."""
+    section, found = "What it draws, audited", evidence.json(DRAWN)
+    if not found:
+        yield Field(section=section, name="Pictures audited", value=None, evidence=DRAWN)
+        return
+    refused = ", ".join(f"{rule}: {count}" for rule, count in found["refused"].items())
+    for name, value in (
+        ("Prompts", _count(found["prompts"]["asked"])),
+        ("Refused at the door, by rule", refused or "none"),
+        ("Pictures audited", _count(found["samples"])),
+        ("Snapshot of them (Merkle root)", found["snapshot"]),
+        ("Code of the audits (digest)", found["audits"]["code"]),
+    ):
+        yield Field(section=section, name=name, value=value, evidence=DRAWN)
+    for row in found["figures"]:
+        share = _with_interval(row["estimate"], row["low"], row["high"])
+        yield Field(
+            section=section,
+            name=row["name"],
+            value=f"{share}, {row['n']:,} pictures",
+            evidence=DRAWN,
+            note=row["note"],
         )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from governance.attest import check_audited, check_decided
+from governance.attest import DRAWN, check_audited, check_decided, check_drew
 from governance.canon import canonical, file_sha256, printable, sha256
 from governance.cards import acts, render
 from governance.cards.acts import read
@@ -27,6 +27,7 @@ from governance.cards.bundle import (
     UNSUMMED,
     public_keys,
 )
+from governance.cards.drawn_files import DRAWN_STATEMENT, DREW, check_drawn_of
 from governance.cards.evidence import (
     AUDIT_STATEMENT,
     CHECKPOINT,
@@ -166,6 +167,16 @@ def _audits(bundle: Opened) -> None:
     check_audited(bundle.opened(name, "auditor", bundle.number(acts.DECIDED)), decision)
     if bundle.evidence.digest(FINDINGS_FILE) != decision.findings:
         raise Tampered("The findings in the bundle are not those the decision names.")
+    if DRAWN in bundle.evidence.files:
+        _drawn(bundle)
+
+
+def _drawn(bundle: Opened) -> None:
+    evidence, result = bundle.evidence, bundle.evidence.json(RESULT_FILE)
+    record = evidence.bytes_of(DRAWN)
+    name = f"{FOLDER}/{DRAWN_STATEMENT}"
+    check_drew(bundle.opened(name, "auditor", bundle.number(DREW)), record)
+    check_drawn_of(record, run=str(result.get("run")), result=evidence.digest(RESULT_FILE))
 
 
 def _decision(bundle: Opened) -> None:

@@ -77,6 +77,11 @@ said "\"decision\":\"$decision\"" "$scratch/payload" "the gate signed another de
 signed evidence/clearance.json gate
 said "\"decision\":\"$decision\"" "$scratch/payload" "the clearance is of another decision"
 clearance=$(digest "$scratch/payload")
+if [ -f evidence/drawn.json ]; then
+  signed evidence/drawn.sigstore.json auditor
+  said "\"$(digest evidence/drawn.json)\"" "$scratch/payload" "the auditor signed for another drawn.json"
+  said "\"result\":\"$(digest evidence/result.json)\"" evidence/drawn.json "what was drawn is of another run"
+fi
 signed evidence/provenance.json trainer
 said "\"$(digest evidence/result.json)\"" "$scratch/payload" "the trainer signed another result"
 said "\"clearance\":\"$clearance\"" evidence/result.json "the run was under another clearance"
@@ -170,6 +175,9 @@ act decided '"kind":"decided"' "\"decision\":\"$decision\""
 act cleared '"kind":"cleared"' "\"clearance\":\"$clearance\""
 act clearance.spent '"kind":"clearance.spent"' "\"clearance\":\"$clearance\"" "\"run\":\"$run\""
 act run.finished '"kind":"run.finished"' "\"run\":\"$run\"" "\"result\":\"$(digest evidence/result.json)\""
+if [ -f evidence/drawn.json ]; then
+  act drawn '"kind":"drawn"' "\"run\":\"$run\"" "\"sha256\":\"$(digest evidence/drawn.json)\""
+fi
 for leaf in ledger/waiver-*.leaf; do
   [ -f "$leaf" ] || continue
   leaf=${leaf#ledger/} && leaf=${leaf%.leaf}

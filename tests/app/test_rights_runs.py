@@ -20,8 +20,9 @@ from governance.records import Decision
 from governance.rights.requests import Request, withdraw
 from governance.rights.withdrawals import check_not_withdrawn
 from governance.workspace import Workspace
-from training.config import RunConfig, load_preset
-from training.data import ClearedList, ClearedSamples
+from training.config import DataConfig, RunConfig, StageConfig, load_preset
+from training.data.cleared import ClearedList
+from training.data.samples import ClearedSamples
 from training.journal import Journal
 from training.receipt import Receipt, ReceiptLine
 from training.record import quiet
@@ -239,3 +240,32 @@ def test_a_run_that_goes_on_is_stopped_and_says_what_it_never_came_to(
     )  # fmt: skip
     assert impact.unseen > 0
     assert f"never came to {impact.unseen}, whose captions" in impact_line(impact)
+
+
+def test_a_run_of_several_shapes_and_stages_is_walked_by_what_it_wrote_down(own: Workspace) -> None:
+    decision, plain = own.latest_decision(), _config()
+    first = StageConfig(time_share=0.4, image_px=8, batch_size=4, repa=True)
+    shaped = DataConfig(keep="packed", shapes=3, widest=2.0)
+    config = replace(plain, earlier=(first,), data=shaped, model=replace(plain.model, patch_px=4))
+    _train(own, decision, "run-2", Ticking(), config)
+    images = frozenset(own.cleared(decision)["sha256"].to_pylist())
+    told = [e.body for e in own.ledger.entries("run.checkpoint") if e.body["run"] == "run-2"]
+    steps = tuple(body["step"] for body in told)
+    impact = impacts(own, images)[1]
+    assert (impact.fault, impact.first_step, impact.checkpoints) == ("", 1, steps)
+    assert impact.trained + impact.unseen + impact.heldout == len(images)
+    for name in ("shapes.bin", "metrics.jsonl"):
+        path = own.runs / "run-2" / name
+        written = path.read_bytes()
+        path.write_bytes(written[:-1] if name == "shapes.bin" else _one_step_lost(written))
+        assert impacts(own, images)[1].fault
+        path.unlink()
+        assert f"The {name} of run run-2 is gone" in impacts(own, images)[1].fault
+        path.write_bytes(written)
+    assert impacts(own, images)[1] == impact
+
+
+def _one_step_lost(metrics: bytes) -> bytes:
+    """Return metrics with a step left out and another there twice, so that they are as long."""
+    lines = metrics.splitlines(keepends=True)
+    return b"".join([*lines[:2], *lines[3:], lines[-1]])

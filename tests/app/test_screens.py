@@ -89,7 +89,8 @@ def test_the_card_screen_shows_the_run_and_its_card_as_text(show, workspace):
     assert not at.exception
     [row] = runs.run_rows(workspace)
     assert [metric.value for metric in at.metric] == ["640", "20,480", "2.6 s", "83.0 %"]
-    command, card = (code.value for code in at.code)
+    evaluate, command, card = (code.value for code in at.code)
+    assert evaluate == f"pramana evaluate {row.run}"
     assert command == f"pramana card {row.run} --out card/"
     assert "# A text-to-image model, with its proof" in card
 

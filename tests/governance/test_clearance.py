@@ -16,7 +16,7 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.signer import CryptoSigner
 
 from governance.attest import CLEARED
-from governance.canon import sha256
+from governance.canon import canonical, sha256
 from governance.clearance import (
     GRACE_S,
     ISSUED,
@@ -116,6 +116,19 @@ def test_a_good_clearance_is_admitted_and_says_what_was_decided(house: House) ->
     assert clearance.run_config == TERMS.run_config
 
 
+def test_a_clearance_admits_the_weights_it_names_and_fewer(house: House) -> None:
+    envelope = _taught(house, "7" * 64, "8" * 64)
+    for weights in ((), ("8" * 64,), ("7" * 64, "8" * 64)):
+        clearance = house.admit(**_told(house, envelope, weights))
+        assert clearance.weights == ("7" * 64, "8" * 64)
+    assert clearance.terms == replace(TERMS, weights=clearance.weights)
+
+
+def test_an_old_clearance_admits_a_run_that_nothing_else_teaches(house: House) -> None:
+    told = _silent_of_weights(house) | {"terms": TERMS}
+    assert house.admit(**told).weights == ()
+
+
 def _rotated(house: House) -> Trust:
     trust = house.keyring.trust()
     gate = trust.of("gate")[0].keyid
@@ -148,6 +161,31 @@ def _unwitnessed(house: House) -> dict[str, object]:
     return {"trust": trust, "logged": find_logged(house.ledger, house.id, witnesses=1)}
 
 
+def _told(house: House, envelope: bytes, weights: tuple[str, ...]) -> dict[str, object]:
+    """Show another clearance, which the ledger was told of, and ask to be taught by weights."""
+    clearance = sha256(payload_of(envelope))
+    house.ledger.append(ISSUED, {"clearance": clearance})
+    logged = find_logged(house.ledger, clearance, witnesses=0)
+    return {"envelope": envelope, "terms": replace(TERMS, weights=weights), "logged": logged}
+
+
+def _taught(house: House, *weights: str) -> bytes:
+    terms = replace(TERMS, weights=weights)
+    return issue(DECISION, terms=terms, signer=house.keyring.signer("gate"), now=NOW)
+
+
+def _one_weight_more(house: House) -> dict[str, object]:
+    return _told(house, _taught(house, "7" * 64), ("7" * 64, "8" * 64))
+
+
+def _silent_of_weights(house: House) -> dict[str, object]:
+    """Show a clearance without the field, as gates signed them before there was one."""
+    payload = json.loads(payload_of(house.envelope))
+    del payload["predicate"]["pramana"]["weights"]
+    silent = sign(canonical(payload), house.keyring.signer("gate"))
+    return _told(house, silent, ("7" * 64,))
+
+
 ATTACKS: dict[str, tuple[int, Callable[[House], dict[str, object]]]] = {
     "the trainer's own key": (1, lambda h: {"envelope": _issued(h.keyring, "trainer")}),
     "a stranger's key under the gate's id": (1, lambda h: {"envelope": _forged(h)}),
@@ -166,6 +204,9 @@ ATTACKS: dict[str, tuple[int, Callable[[House], dict[str, object]]]] = {
     "an entry that is not in the tree": (8, lambda h: {"logged": _forged_leaf(h)}),
     "a ledger of somebody else": (8, lambda h: {"logged": _strangers_note(h)}),
     "no witness, in production": (8, _unwitnessed),
+    "weights it does not name": (9, lambda _: {"terms": replace(TERMS, weights=("9" * 64,))}),
+    "weights beside the one it names": (9, _one_weight_more),
+    "weights, and it is of before they were spoken of": (9, _silent_of_weights),
 }
 
 

@@ -4,6 +4,7 @@ import io
 import os
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,16 +15,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from governance.canon import file_sha256, sha256
-from governance.clearance import Clearance, Terms, issue, read_clearance
+from governance.clearance import Clearance, issue, read_clearance
 from governance.errors import PramanaError
 from governance.records import Decision
 from governance.snapshot import MANIFEST, Shard, Snapshot, samples_root, seal, write_table
 from governance.statements import payload_of
 from governance.workspace import Workspace
+from training import checkpoint
 from training.config import RunConfig, load_preset
 from training.evaluate.scenes import Scene, caption, every_scene, render
 from training.record import Result
-from training.start import host_class, start
+from training.start import start, terms_of
+from training.state import Training
 
 NOON = 1_764_500_400.0  # seconds since the epoch
 
@@ -70,7 +73,7 @@ class House:
     def envelope(
         self, config: RunConfig, budget_s: float, *, now: float = NOON, told: bool = True
     ) -> bytes:
-        terms = Terms(run_config=config.digest, budget_s=budget_s, host=host_class())
+        terms = terms_of(config, budget_s)
         when = datetime.fromtimestamp(now, UTC)
         signer = self.workspace.keyring.signer("gate")
         envelope = issue(self.decision(), terms=terms, signer=signer, now=when)
@@ -236,3 +239,14 @@ def shrunk() -> RunConfig:
 def run(house: House) -> Path:
     """Where the one run of a house lies."""
     return house.workspace.runs / "run-1"
+
+
+@pytest.fixture
+def saved() -> Callable[[Path, Training], str]:
+    """Write a checkpoint and wait for it; return its digest."""
+
+    def save(run: Path, training: Training) -> str:
+        with ThreadPoolExecutor(1) as writer:
+            return checkpoint.begin(run, training, writer).result().digest
+
+    return save

@@ -1,5 +1,7 @@
 """Checkpoints: what comes back is what was saved, to the bit, or nothing comes back."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load as read_tensors
 
-from governance.errors import EvidenceMissing, Tampered
+from governance.errors import EvidenceMissing, PramanaError, Tampered
 from training import checkpoint, optim
 from training.config import RunConfig
 from training.objective import Noised, Objective, dice
@@ -29,37 +31,53 @@ def _steps(training: Training, config: RunConfig, count: int) -> list[float]:
     objective, losses = Objective(training.model, config.objective), []
     for _ in range(count):
         thrown = dice(config.seed, step=training.counts.step, part=0)
-        loss = objective(Noised.drawn(pixels, tokens, config.objective, thrown))
+        loss = objective(Noised.drawn(pixels, tokens, config, thrown))
         training.optimiser.zero_grad()
         loss.backward()
         optim.step(training.optimiser, config.optimiser, lr_share=1.0)
         step = training.counts.step
         optim.average(training.averages, training.parameters(), decay=0.99, step=step)
         losses.append(float(loss.detach()))
-        training.counts = training.counts.after_step(
-            [bytes([step]) * 32], loss=losses[-1], lr_share=1.0, train_s=0.1
-        )
+        training.counts = training.counts.after_step(4, loss=losses[-1], lr_share=1.0, train_s=0.1)
     return losses
 
 
-def test_a_resumed_training_goes_on_bit_for_bit(tmp_path: Path, training, tiny) -> None:
+def test_a_resumed_training_goes_on_bit_for_bit(tmp_path: Path, training, tiny, saved) -> None:
     _steps(training, tiny, 3)
-    recorded = checkpoint.save(tmp_path, training)
+    recorded = saved(tmp_path, training)
     straight = _steps(training, tiny, 4)
     resumed = checkpoint.load(tmp_path, 3, recorded=recorded, config=tiny)
     assert resumed.counts.step == 3
     assert _steps(resumed, tiny, 4) == straight
     assert resumed.counts == training.counts
-    pairs = zip(resumed.tensors().values(), training.tensors().values(), strict=True)
-    for found, expected in pairs:
-        assert found.keys() == expected.keys()
-        assert all(torch.equal(found[name], expected[name]) for name in expected)
+    found, expected = resumed.tensors(), training.tensors()
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_steps_taken_while_a_checkpoint_is_written_are_not_in_it(
+    tmp_path: Path, training, tiny
+) -> None:
+    _steps(training, tiny, 2)
+    before = {name: tensor.clone() for name, tensor in training.tensors().items()}
+    held = threading.Event()
+    with ThreadPoolExecutor(1) as writer:
+        writer.submit(held.wait)
+        writing = checkpoint.begin(tmp_path, training, writer)
+        _steps(training, tiny, 2)
+        assert not writing.done()
+        held.set()
+    again = checkpoint.load(tmp_path, 2, recorded=writing.result().digest, config=tiny)
+    assert again.counts.step == 2
+    assert all(torch.equal(found, before[name]) for name, found in again.tensors().items())
 
 
 @pytest.mark.parametrize("name", checkpoint.FILES)
-def test_one_flipped_bit_in_any_file_is_refused(tmp_path: Path, training, tiny, name) -> None:
+def test_one_flipped_bit_in_any_file_is_refused(
+    tmp_path: Path, training, tiny, name, saved
+) -> None:
     _steps(training, tiny, 1)
-    recorded = checkpoint.save(tmp_path, training)
+    recorded = saved(tmp_path, training)
     path = checkpoint.folder_of(tmp_path, 1) / name
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
@@ -69,40 +87,42 @@ def test_one_flipped_bit_in_any_file_is_refused(tmp_path: Path, training, tiny, 
 
 
 @pytest.mark.parametrize("name", checkpoint.FILES)
-def test_a_file_that_is_gone_is_missing_evidence(tmp_path: Path, training, tiny, name) -> None:
+def test_a_file_that_is_gone_is_missing_evidence(
+    tmp_path: Path, training, tiny, name, saved
+) -> None:
     _steps(training, tiny, 1)
-    recorded = checkpoint.save(tmp_path, training)
+    recorded = saved(tmp_path, training)
     (checkpoint.folder_of(tmp_path, 1) / name).unlink()
     with pytest.raises(EvidenceMissing, match=name):
         checkpoint.load(tmp_path, 1, recorded=recorded, config=tiny)
 
 
-def test_a_checkpoint_of_another_config_is_refused(tmp_path: Path, training, tiny) -> None:
+def test_a_checkpoint_of_another_config_is_refused(tmp_path: Path, training, tiny, saved) -> None:
     _steps(training, tiny, 1)
-    recorded = checkpoint.save(tmp_path, training)
+    recorded = saved(tmp_path, training)
     wider = replace(tiny, model=replace(tiny.model, width=32))
     with pytest.raises(Tampered, match="does not fit"):
         checkpoint.load(tmp_path, 1, recorded=recorded, config=wider)
 
 
-def test_what_a_killed_process_left_is_overwritten(tmp_path: Path, training, tiny) -> None:
+def test_what_a_killed_process_left_is_overwritten(tmp_path: Path, training, tiny, saved) -> None:
     _steps(training, tiny, 1)
     for name in ("step-000001", ".step-000001.part"):
         leftover = tmp_path / "checkpoints" / name
         leftover.mkdir(parents=True)
         (leftover / "half.safetensors").write_bytes(b"half")
-    recorded = checkpoint.save(tmp_path, training)
+    recorded = saved(tmp_path, training)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-000001"]
     assert checkpoint.load(tmp_path, 1, recorded=recorded, config=tiny).counts.step == 1
 
 
 def test_the_last_two_checkpoints_are_kept_and_the_pointer_names_the_last(
-    tmp_path: Path, training, tiny
+    tmp_path: Path, training, tiny, saved
 ) -> None:
     assert checkpoint.latest_step(tmp_path) is None
     for _ in range(3):
         _steps(training, tiny, 1)
-        checkpoint.save(tmp_path, training)
+        saved(tmp_path, training)
         checkpoint.point(tmp_path, training.counts.step)
     assert checkpoint.latest_step(tmp_path) == 3
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
@@ -110,16 +130,34 @@ def test_the_last_two_checkpoints_are_kept_and_the_pointer_names_the_last(
 
 
 def test_steps_that_were_never_told_are_forgotten_and_never_push_out_the_last(
-    tmp_path: Path, training, tiny
+    tmp_path: Path, training, tiny, saved
 ) -> None:
     for name in ("step-000007", "step-000008", "step-1000000", ".step-000009.part"):
         (tmp_path / "checkpoints" / name).mkdir(parents=True)
     for _ in range(2):
         _steps(training, tiny, 1)
-        checkpoint.save(tmp_path, training)
+        saved(tmp_path, training)
         checkpoint.point(tmp_path, training.counts.step)
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert names == ["step-000001", "step-000002"]
+
+
+def test_a_checkpoint_that_cannot_be_written_is_told_in_a_sentence(
+    tmp_path: Path, training, saved
+) -> None:
+    (tmp_path / "checkpoints").write_bytes(b"no folder")
+    with pytest.raises(PramanaError, match="step-000000 could not be written by every process"):
+        saved(tmp_path, training)
+
+
+def test_a_shard_of_several_that_is_gone_is_missing_evidence(
+    tmp_path: Path, training, tiny, saved
+) -> None:
+    """As two processes leave them."""
+    recorded, folder = saved(tmp_path, training), checkpoint.folder_of(tmp_path, 0)
+    (folder / "weights.safetensors").rename(folder / "weights-00002-of-00002.safetensors")
+    with pytest.raises(EvidenceMissing, match=r"lacks weights-00001-of-00002\.safetensors"):
+        checkpoint.load(tmp_path, 0, recorded=recorded, config=tiny)
 
 
 @pytest.mark.parametrize("text", ["", "step-", "1", "../../elsewhere", "step-1x"])
@@ -129,9 +167,9 @@ def test_a_pointer_to_no_checkpoint_is_refused(tmp_path: Path, text: str) -> Non
         checkpoint.latest_step(tmp_path)
 
 
-def test_nothing_in_a_checkpoint_can_run_code(tmp_path: Path, training, tiny) -> None:
+def test_nothing_in_a_checkpoint_can_run_code(tmp_path: Path, training, tiny, saved) -> None:
     _steps(training, tiny, 1)
-    checkpoint.save(tmp_path, training)
+    saved(tmp_path, training)
     folder = checkpoint.folder_of(tmp_path, 1)
     assert sorted(path.name for path in folder.iterdir()) == sorted(checkpoint.FILES)
     for name in checkpoint.TENSORS:

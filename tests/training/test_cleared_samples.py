@@ -13,7 +13,8 @@ from PIL import Image
 from governance.canon import sha256
 from governance.errors import EvidenceMissing, Refused, Tampered
 from governance.snapshot import Shard, write_table
-from training.data import ClearedList, ClearedSamples
+from training.data.cleared import ClearedList
+from training.data.samples import ClearedSamples
 
 
 def _opened(house, clearance, *, image_px=16):

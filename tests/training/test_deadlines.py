@@ -105,6 +105,19 @@ def test_saves_are_due_by_the_clock_and_their_seconds_are_kept() -> None:
     assert watch.stepped() == 1.0  # the save is not part of the next step
 
 
+def test_what_a_save_writes_beside_training_is_kept_for_the_last_one_that_is_waited_for() -> None:
+    clock = Hands()
+    watch = _watch(clock)
+    clock.now = 0.5
+    watch.saved()
+    assert watch.reserve.save_s == 0.5
+    watch.wrote(2.0)
+    assert watch.reserve.save_s == 2.0
+    clock.now = 0.75
+    watch.saved()
+    assert watch.reserve.save_s == 2.25
+
+
 def test_steps_to_come_are_forecast_from_those_that_were() -> None:
     clock = Hands()
     watch = _watch(clock)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from governance.canon import file_sha256
 from training.config import RunConfig
-from training.data import ClearedSamples
+from training.data.samples import ClearedSamples
 from training.evaluate.estimate import Score
 from training.evaluate.heldout import (
     TIMES,

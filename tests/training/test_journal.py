@@ -27,6 +27,7 @@ LINE = ReceiptLine(
     joules_source="processor seconds times 10 W, assumed",
     cost_so_far=None,
     currency="",
+    processes=2,
 )
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from governance.canon import canonical, parse_json
 from training import checkpoint
-from training.data import ClearedList, ClearedSamples
+from training.data.cleared import ClearedList
+from training.data.samples import ClearedSamples
 from training.receipt import Receipt
 from training.record import RunRecord
 

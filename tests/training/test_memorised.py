@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.data import ClearedSamples
+from training.data.samples import ClearedSamples
 from training.evaluate.judged import Judge
 from training.evaluate.memorised import Memorised, nearest, perceptual_signs
 from training.evaluate.scenes import every_scene, render

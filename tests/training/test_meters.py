@@ -175,7 +175,7 @@ def test_a_rate_that_is_none_is_refused(text: str) -> None:
 
 
 def closed(window: Window, counts: Counts) -> ReceiptLine:
-    return window.close(counts, checkpoint="c" * 64, cost=None, currency="")
+    return window.close(counts, energy=window.meter.window(), cost=None, currency="")
 
 
 def test_a_line_speaks_of_what_happened_since_the_line_before() -> None:
@@ -183,10 +183,11 @@ def test_a_line_speaks_of_what_happened_since_the_line_before() -> None:
     window = Window(meter=Meter((counter(counting, wraps_at=1e9),)), began=Counts())
     lines, losses, counts = [], [3.0, 1.0, 2.0, 0.5, 0.25], Counts()
     for number, loss in enumerate(losses, start=1):
-        counts = counts.after_step([bytes([number]) * 32] * 8, loss=loss, lr_share=1, train_s=0.5)
+        counts = counts.after_step(8, loss=loss, lr_share=1, train_s=0.5)
         counting.joules += 10.0
         window.stepped(loss)
         if number in {3, 5}:
+            counts = counts.received([bytes([number]) * 32])
             lines.append(closed(window, counts))
     first, second = lines
     assert (first.first_sample, first.last_sample) == (1, 24)

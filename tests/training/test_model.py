@@ -1,6 +1,6 @@
 """The model: our forward pass is the stock one, and captions reach it as a stock prompt would."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import pytest
 import torch
@@ -31,11 +31,12 @@ def _batch(model: Model, config: RunConfig, rows: int = 5) -> Noised:
     size = (rows, 3, config.image_px, config.image_px)
     pixels = torch.randint(0, 256, size, generator=generator, dtype=torch.uint8)
     tokens = Tokens.of(CAPTIONS[:rows], model.tokenizer, 12)
-    return Noised.drawn(pixels, tokens.rows(range(rows)), config.objective, generator)
+    return Noised.drawn(pixels, tokens.rows(range(rows)), config, generator)
 
 
 def _part(batch: Noised, span: slice) -> Noised:
-    return Noised(*(getattr(batch, field.name)[span] for field in fields(Noised)))
+    cut = {name: getattr(batch, name)[span] for name in ("clean", "noisy", "times", "ids", "mask")}
+    return replace(batch, **cut)
 
 
 def test_our_forward_pass_is_the_stock_one(model: Model, tiny: RunConfig) -> None:
@@ -111,7 +112,7 @@ def test_a_batch_without_any_caption_still_learns(model: Model, tiny: RunConfig)
     parameters = [parameter for _, parameter in model.named_parameters()]
     objective = Objective(model, untold.objective)
     with alone(1) as team:
-        loss = team.gradients(lambda _: objective(batch), parameters, parts=[0])
+        loss = team.gradients(objective, lambda _: batch, parameters=parameters, parts=[0])
     assert loss.isfinite()
     assert all(parameter.grad.isfinite().all() for parameter in parameters)
 
@@ -140,17 +141,17 @@ def test_parts_together_find_the_gradient_of_the_whole_batch(
     batch, rows = _batch(model, tiny, rows=4), 4 // parts
     objective = Objective(model, tiny.objective)
 
-    def loss_of(part: int) -> torch.Tensor:
-        return objective(_part(batch, slice(part * rows, (part + 1) * rows)))
+    def part_of(part: int) -> Noised:
+        return _part(batch, slice(part * rows, (part + 1) * rows))
 
     parameters = [parameter for _, parameter in model.named_parameters()]
     whole = objective(batch)
     wanted = torch.autograd.grad(whole, parameters)
     before = torch.get_num_threads()
     with alone(parts) as team:
-        loss = team.gradients(loss_of, parameters, parts=range(parts))
+        loss = team.gradients(objective, part_of, parameters=parameters, parts=range(parts))
         found = [parameter.grad.clone() for parameter in parameters]
-        again = team.gradients(loss_of, parameters, parts=range(parts))
+        again = team.gradients(objective, part_of, parameters=parameters, parts=range(parts))
     assert torch.get_num_threads() == before
     assert torch.equal(loss, again)
     assert all(torch.equal(p.grad, g) for p, g in zip(parameters, found, strict=True))
@@ -160,11 +161,11 @@ def test_parts_together_find_the_gradient_of_the_whole_batch(
 
 
 def test_a_fault_in_a_thread_reaches_the_caller() -> None:
-    def broken(part: int) -> torch.Tensor:
+    def broken(part: int) -> Noised:
         raise ZeroDivisionError
 
     with alone(2) as team, pytest.raises(ZeroDivisionError):
-        team.gradients(broken, [], parts=[0, 1])
+        team.gradients(torch.nn.Identity(), broken, parameters=[], parts=[0, 1])
 
 
 def test_the_formula_counts_what_the_denoiser_computes() -> None:

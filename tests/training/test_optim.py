@@ -48,7 +48,7 @@ def push(training: Training, config: RunConfig, steps: int, *, first: int = 0) -
             parameter.grad = torch.randn(parameter.shape, generator=dice)
         optim.step(training.optimiser, config.optimiser, lr_share=0.5)
         training.counts = training.counts.after_step(
-            [bytes(32)] * config.batch_size, loss=1.0, lr_share=0.5, train_s=0.1
+            config.batch_size, loss=1.0, lr_share=0.5, train_s=0.1
         )
 
 
@@ -79,10 +79,12 @@ def test_muon_moves_the_matrices_of_the_blocks_but_not_their_modulation(tiny: Ru
     }  # fmt: skip
 
 
-def test_what_comes_back_from_a_checkpoint_goes_on_bit_by_bit(tmp_path: Path, config) -> None:
+def test_what_comes_back_from_a_checkpoint_goes_on_bit_by_bit(
+    tmp_path: Path, config, saved
+) -> None:
     training = begun(config)
     push(training, config, 3)
-    recorded = checkpoint.save(tmp_path, training)
+    recorded = saved(tmp_path, training)
     again = checkpoint.load(tmp_path, 3, recorded=recorded, config=config)
     for one in (training, again):
         push(one, config, 2, first=3)

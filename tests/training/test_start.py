@@ -11,7 +11,8 @@ from governance.canon import canonical, file_sha256, parse_json, sha256
 from governance.errors import Refused, UsageError
 from training import checkpoint
 from training.config import WeightsConfig
-from training.data import ClearedList, ClearedSamples
+from training.data.cleared import ClearedList
+from training.data.samples import ClearedSamples
 from training.receipt import Receipt
 from training.record import Result, RunRecord
 
@@ -46,10 +47,13 @@ def test_the_average_is_what_is_exported(finished) -> None:
     last = checkpoint.folder_of(finished.run, finished.result.steps)
     average = load_file(last / "average.safetensors")
     name = "transformer/diffusion_pytorch_model.safetensors"
-    exported = load_file(finished.run / "pipeline" / name)
-    assert all(tensor.equal(average[f"transformer.{key}"]) for key, tensor in exported.items())
+    exported = {
+        f"transformer.{key}": tensor
+        for key, tensor in load_file(finished.run / "pipeline" / name).items()
+    }
+    assert all(tensor.equal(average[f"average/{key}"]) for key, tensor in exported.items())
     weights = load_file(last / "weights.safetensors")
-    assert not all(tensor.equal(weights[f"transformer.{key}"]) for key, tensor in exported.items())
+    assert not all(tensor.equal(weights[f"weights/{key}"]) for key, tensor in exported.items())
 
 
 def test_only_prompts_that_were_not_trained_on_are_judged(finished) -> None:

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from governance.errors import UsageError
-from training.data import Pixels
+from training.data.cleared import Pixels
 from training.evaluate.estimate import Floats
 from training.evaluate.extractors import CHUNK
-from training.evaluate.weights import Lens, load_module, model_kind
+from training.weights import Lens, WeightsFiles
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -42,17 +42,19 @@ class Clip:
         """Read a CLIP whose folder hash is pinned. Raises UsageError, EvidenceMissing, Tampered."""
         from transformers import AutoTokenizer, CLIPModel  # noqa: PLC0415  heavy
 
-        kind = model_kind(folder, sha256)
-        if kind != KIND:
-            raise UsageError(f"{folder.name} is a model of the type {kind!r}; a CLIP is needed.")
-        model = load_module(CLIPModel, folder)
+        held = WeightsFiles.read(folder, sha256)
+        if held.kind != KIND:
+            raise UsageError(f"{folder.name} is a model of type {held.kind!r}; a CLIP is needed.")
+        model = held.module(CLIPModel)
+        with held.unpacked() as unpacked:
+            tokenizer = AutoTokenizer.from_pretrained(unpacked, local_files_only=True)
         return cls(
             name=f"{KIND}: {folder.name}",
             sha256=sha256,
-            lens=Lens.of(folder),
+            lens=held.lens,
             model=model,
-            tokenizer=AutoTokenizer.from_pretrained(folder, local_files_only=True),
-            max_tokens=int(model.config.text_config.max_position_embeddings),  # type: ignore[union-attr,arg-type]
+            tokenizer=tokenizer,
+            max_tokens=int(model.config.text_config.max_position_embeddings),
         )
 
     @property

@@ -20,15 +20,9 @@ from torch import Tensor, nn
 
 from governance.errors import UsageError
 from training.config import WeightsConfig
-from training.data import Pixels
+from training.data.cleared import Pixels
 from training.evaluate.estimate import Floats
-from training.evaluate.weights import (
-    Lens,
-    load_module,
-    model_kind,
-    module_digest,
-    weights_folder,
-)
+from training.weights import Lens, WeightsFiles, module_digest, weights_folder
 
 SELF, SELF_PX = "self: random convolutions", 32
 FINE = 4  # parts of a side that are told apart, where single pictures are held to one another
@@ -110,18 +104,19 @@ def local(folder: Path, sha256: str) -> ModuleExtractor:
     """
     import transformers  # noqa: PLC0415  heavy
 
-    kind = model_kind(folder, sha256)
+    held = WeightsFiles.read(folder, sha256)
+    kind = held.kind
     if kind not in OUTPUTS:
         raise UsageError(
             f"{folder.name} is a model of the type {kind!r}; features are read from "
             f"{', '.join(sorted(OUTPUTS))}."
         )
     named, output = OUTPUTS[kind]
-    module = load_module(getattr(transformers, named), folder)
+    module = held.module(getattr(transformers, named))
     return ModuleExtractor(
         name=f"{kind}: {folder.name}",
         sha256=sha256,
-        lens=Lens.of(folder),
+        lens=held.lens,
         network=lambda pictures: getattr(module(pixel_values=pictures), output),
     )
 

@@ -10,7 +10,7 @@ from random import Random
 import torch
 
 from training.config import RunConfig
-from training.data import ClearedSamples
+from training.data.samples import ClearedSamples
 from training.evaluate.estimate import Estimate, Score
 from training.evaluate.scenes import Scene, every_scene, parse
 from training.model import Model
@@ -51,7 +51,7 @@ def error_by_time(model: Model, samples: ClearedSamples, config: RunConfig) -> d
     The same samples, times and noise for the same seed, so that runs can be compared; empty when
     nothing was kept out. The interval is over the samples.
     """
-    count = min(len(samples), config.evaluation.loss_samples)
+    count = min(len(samples.pixels), config.evaluation.loss_samples)
     if count == 0:
         return {}
     clean = to_unit(torch.from_numpy(samples.pixels[:count]))

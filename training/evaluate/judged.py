@@ -11,7 +11,8 @@ from PIL import Image
 
 from governance.canon import Json
 from training.config import RunConfig
-from training.data import ClearedSamples, Pixels
+from training.data.cleared import Pixels
+from training.data.samples import ClearedSamples
 from training.evaluate.clip_score import Clip
 from training.evaluate.estimate import FEWEST
 from training.evaluate.extractors import (
@@ -22,7 +23,7 @@ from training.evaluate.extractors import (
 )
 from training.evaluate.memorised import Memorised, perceptual_signs
 from training.evaluate.scores import FeatureScore, clip_score, feature_scores
-from training.evaluate.weights import weights_folder
+from training.weights import weights_folder
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -76,7 +77,7 @@ class Judge:
         count = min(len(trained), wanted.reference_samples)
         scores = feature_scores(
             self.extractor.features(pixels),
-            self.extractor.features(trained.pixels[trained.places(seed, 0, count)]),
+            self.extractor.features(trained.reference(seed, count)),
             extractor=self.extractor,
             seed=seed,
             resamples=wanted.resamples,

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from governance.canon import Json
-from training.data import Pixels
+from training.data.cleared import Pixels
 from training.evaluate.estimate import Floats, Score
 
 CHUNK = 512  # rows of distances held at once

@@ -39,6 +39,7 @@ class Artist:
             steps=self.steps,
             guidance=self.guidance,
             time_floor=TIME_FLOOR,
+            time_shift=loaded.time_shift,
         )
         for first in range(0, len(places), AT_ONCE):
             chunk = places[first : first + AT_ONCE]

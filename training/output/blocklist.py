@@ -90,6 +90,10 @@ class Blocklist:
         """Return the reason of the first rule that a prompt with these lists violates, or None."""
         return next((rule.reason for rule in self.rules if rule.violated(heard)), None)
 
+    def allows(self, prompt: str) -> bool:
+        """Say whether no rule refuses a prompt; one that is too long to be read is refused."""
+        return len(prompt) <= MOST_CHARACTERS and self.against(self.heard(prompt)) is None
+
     def _found(self, said: Words) -> Iterator[Words]:
         """Yield the terms among words from left to right; of those that overlap, the longest."""
         start = 0
