@@ -189,7 +189,7 @@ def train(
     """  # noqa: D301
     from app import progress, report, workflow  # noqa: PLC0415  heavy
     from governance.workspace import Workspace  # noqa: PLC0415  heavy
-    from training.launch import launched  # noqa: PLC0415  heavy
+    from training.team.launch import launched  # noqa: PLC0415  heavy
 
     if (minutes is None) == (hours is None):
         raise click.UsageError("Give the budget as --minutes M or as --hours H, one of them.")

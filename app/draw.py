@@ -40,7 +40,7 @@ from training.output.manifest import Signing
 from training.output.policy import policy_sha256
 from training.output.provenance import Form, Origin
 from training.output.refusal import Refusal, by_rule, log_bytes
-from training.record import Bars, quiet
+from training.records.record import Bars, quiet
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -40,7 +40,7 @@ from training.output.check import PictureCheck
 from training.output.door import Artist, Door
 from training.output.provenance import Origin
 from training.output.refusal import Refusal, by_rule, log_bytes
-from training.record import Bars
+from training.records.record import Bars
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -21,7 +21,7 @@ from governance.sealing.release import unlocked
 from governance.sealing.sealed import NewKeys
 from governance.snapshot import Snapshot
 from governance.workspace import Workspace
-from training.record import Bars
+from training.records.record import Bars
 
 if TYPE_CHECKING:
     from audits.audit import Audit, Conclusion

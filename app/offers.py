@@ -12,7 +12,7 @@ from statistics import median
 from governance.errors import UsageError
 from policies import claims
 from policies.claims import Price
-from training.interval import Interval
+from training.planning.interval import Interval
 
 GRAMS_PER_TONNE = 1e6
 

@@ -18,11 +18,11 @@ from governance.places import country_of
 from policies import claims
 from policies.claims import Judged, Verdict
 from training.config import load_preset
-from training.interval import Interval
-from training.memory import Memory
-from training.plan import Basis, Fleet, Plan, Speed, StagePlan, make_plan, memory_of
-from training.probe import Probe
-from training.recipe import PRX_24H, Recipe
+from training.planning.interval import Interval
+from training.planning.memory import Memory
+from training.planning.plan import Basis, Fleet, Plan, Speed, StagePlan, make_plan, memory_of
+from training.planning.probe import Probe
+from training.planning.recipe import PRX_24H, Recipe
 
 SETUPS = ("64xH100", "256xA100", "1000xRTX4090")  # those of the article of March 2026
 PROCESSOR = "cpu"

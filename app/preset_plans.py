@@ -11,7 +11,7 @@ from pathlib import Path
 
 from app.plan import Asked, Figure, Planned, plan
 from training.config import PRESETS
-from training.probe import KEPT
+from training.planning.probe import KEPT
 
 REGION = "IN"
 _FEW, _MANY = 100, 1e12  # between them a figure is written out

@@ -19,7 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from training.record import Bar, Bars
+from training.records.record import Bar, Bars
 
 
 @contextlib.contextmanager

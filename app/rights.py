@@ -29,8 +29,8 @@ from training.config import RunConfig
 from training.data.opening import SHAPES_FILE
 from training.data.order import Order, ShapeNumbers
 from training.data.samples import ClearedSamples
-from training.journal import Journal
-from training.receipt import Receipt
+from training.records.journal import Journal
+from training.records.receipt import Receipt
 
 METRICS_FILE = "metrics.jsonl"
 SHOWN = 20  # checkpoints named one by one

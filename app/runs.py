@@ -21,7 +21,7 @@ from governance.records import FINISHED, SPENT, as_object, json_object
 from governance.statements import PROVENANCE, open_envelope, read_statement
 from governance.verify import PROVENANCE_FILE, RESULT_FILE
 from governance.workspace import Workspace
-from training.heartbeat import HEARTBEAT_FILE, Sign
+from training.records.heartbeat import HEARTBEAT_FILE, Sign
 
 METRICS_FILE, SAMPLES_FILE, EVALUATION_FILE = "metrics.jsonl", "samples.png", "evaluation.json"
 RUN_FILE = "run.json"

@@ -40,7 +40,7 @@ from governance.verify import CLEARANCE_FILE, PROVENANCE_FILE, RESULT_FILE
 from governance.waiving.waived import InForce, in_force
 from governance.weights import dependencies
 from governance.workspace import Workspace, write_json
-from training.record import Bars
+from training.records.record import Bars
 
 if TYPE_CHECKING:
     from audits.audit import Audit, Conclusion
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from policies.decide import Judgement
     from policies.rules import Pack
     from training.config import RunConfig
-    from training.record import Result
+    from training.records.record import Result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,10 +231,10 @@ def train(
     """
     from app.draw import blocklist  # noqa: PLC0415  heavy
     from training.config import load_preset  # noqa: PLC0415  heavy
-    from training.launch import met  # noqa: PLC0415  heavy
-    from training.meters import Rate  # noqa: PLC0415  heavy
-    from training.pins import pinned  # noqa: PLC0415  heavy
+    from training.records.meters import Rate  # noqa: PLC0415  heavy
     from training.start import start  # noqa: PLC0415  heavy
+    from training.taught.pins import pinned  # noqa: PLC0415  heavy
+    from training.team.launch import met  # noqa: PLC0415  heavy
 
     declared = workspace.declared()
     config, rate = pinned(load_preset(preset), declared.weights), Rate.read(declared.hourly_rate)

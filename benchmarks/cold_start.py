@@ -19,6 +19,7 @@ import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from app import planted
 from app.redteam.ground import elsewhere
@@ -47,7 +48,7 @@ def _workspace(folder: Path, *, seed: int, pictures: int) -> Path:
     return folder
 
 
-def _trained(workspace: Path, seconds: float) -> tuple[float, dict[str, object]]:
+def _trained(workspace: Path, seconds: float) -> tuple[float, dict[str, dict[str, Any]]]:
     """Return the seconds of a command, and what its run left."""
     before = set((workspace / ".pramana" / "runs").glob("*"))
     began = time.monotonic()

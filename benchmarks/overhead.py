@@ -35,17 +35,17 @@ from training.config import RunConfig, load_preset
 from training.data.cleared import ClearedList, Pixels, read_images
 from training.data.order import Places
 from training.data.samples import ClearedSamples
-from training.heartbeat import PERIOD_S, Heartbeat
 from training.loop import Surroundings, train
-from training.meters import POLL_S, Meter
-from training.parallel import Team, alone
-from training.receipt import in_order
-from training.record import RunRecord
+from training.records.heartbeat import PERIOD_S, Heartbeat
+from training.records.meters import POLL_S, Meter
+from training.records.receipt import in_order
+from training.records.record import RunRecord
+from training.records.telling import Telling
+from training.records.window import Window
 from training.saves import Saves
 from training.state import Counts, Training
-from training.telling import Telling
-from training.text import Tokens, make_tokenizer
-from training.window import Window
+from training.team.parallel import Team, alone
+from training.text.tokens import Tokens, make_tokenizer
 
 DAY_S = 86_400.0
 BUDGETS_S = {"90 s": 90.0, "24 h": DAY_S}

@@ -22,7 +22,7 @@ from governance.statements import payload_of
 from governance.workspace import Workspace
 from training.config import RunConfig
 from training.data.cleared import ClearedList
-from training.record import quiet
+from training.records.record import quiet
 from training.start import terms_of
 
 HOUR_S = 3600.0

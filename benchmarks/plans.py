@@ -10,7 +10,7 @@ from pathlib import Path
 
 from app.preset_plans import PLACES, page, path_of
 from training.config import PRESETS
-from training.probe import Probe
+from training.planning.probe import Probe
 
 
 def main() -> None:

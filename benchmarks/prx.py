@@ -45,8 +45,8 @@ from prx_ours import Ours, differing, make_ours, take_weights
 from prx_theirs import CANNOT, PIECES, Theirs, checkout, make_theirs, muon_runs
 
 from governance.errors import PramanaError
-from training import flops
-from training.parallel import Team, alone
+from training.planning import flops
+from training.team.parallel import Team, alone
 
 PACKAGES = ("torch", "diffusers", "transformers")
 PRESETS = {

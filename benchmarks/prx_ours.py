@@ -18,15 +18,15 @@ from prx_theirs import CLIP_NORM, DROP_SHARE, FIRST_ROUTED, ROUTED_SHARE, SHIFT,
 from torch import Tensor, nn
 
 from training import optim
-from training.alignment import HEAD, make_head
 from training.compiling import through_blocks
 from training.config import RunConfig, load_preset
 from training.denoiser import make_denoiser, predict, rotary
 from training.model import Model
 from training.objective import Noised, Objective, dice
-from training.parallel import Team
 from training.routing import Route
-from training.text import Tokens
+from training.taught.alignment import HEAD, make_head
+from training.team.parallel import Team
+from training.text.tokens import Tokens
 from training.times import shifted
 
 if TYPE_CHECKING:

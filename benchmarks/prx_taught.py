@@ -11,7 +11,7 @@ import torch
 from prx_batch import Shape
 from torch import nn
 
-from training.teachers import Teacher, Teachers
+from training.taught.teachers import Teacher, Teachers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

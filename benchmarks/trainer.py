@@ -45,17 +45,17 @@ from training.config import RunConfig, load_preset
 from training.data.samples import ClearedSamples
 from training.evaluate.heldout import ALL, error_by_time, scene_scores, unseen_scenes
 from training.evaluate.scenes import caption, every_scene, oracle, render
-from training.heartbeat import Heartbeat
-from training.journal import Journal
 from training.loop import Surroundings, train
-from training.meters import Meter
 from training.muon import Muon
-from training.parallel import ALONE, Team, alone, device_name, device_of
+from training.records.heartbeat import Heartbeat
+from training.records.journal import Journal
+from training.records.meters import Meter
+from training.records.window import Window
 from training.sample import draw
 from training.saves import Saves
 from training.state import Counts, Training
-from training.text import Tokens, make_tokenizer
-from training.window import Window
+from training.team.parallel import ALONE, Team, alone, device_name, device_of
+from training.text.tokens import Tokens, make_tokenizer
 
 PICTURES, UNSEEN = 4096, 64
 PACKAGES = ("torch", "diffusers", "accelerate", "transformers")

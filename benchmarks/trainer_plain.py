@@ -19,7 +19,7 @@ from torch.nn import functional
 from training.config import RunConfig
 from training.data.samples import ClearedSamples
 from training.state import Training
-from training.text import Tokens
+from training.text.tokens import Tokens
 
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader

@@ -42,7 +42,7 @@ from governance.cards.verification import verify_bundle
 from governance.sealing.sealed import NewKeys, read_keys
 from governance.signers.trust import TRUST_FILE, Trust
 from governance.workspace import Workspace
-from training.record import quiet
+from training.records.record import quiet
 
 LIBRARIES: Final = ("cryptography", "pyarrow", "securesystemslib", "sqlalchemy")
 CPUINFO: Final = Path("/proc/cpuinfo")

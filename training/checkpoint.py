@@ -40,8 +40,8 @@ from governance.canon import (
 )
 from governance.errors import EvidenceMissing, PramanaError, Tampered
 from training.config import RunConfig
-from training.parallel import ALONE, Team
 from training.state import Counts, Training
+from training.team.parallel import ALONE, Team
 
 KEPT = 2  # the one pointed at, and the one before it
 TENSORS = ("weights", "average", "optimiser")

@@ -16,7 +16,7 @@ import torch
 
 from governance.canon import Json
 from training.denoiser import THROUGH, attend
-from training.sharding import work_by
+from training.team.sharding import work_by
 
 if TYPE_CHECKING:
     from diffusers import PRXTransformer2DModel

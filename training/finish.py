@@ -27,7 +27,7 @@ from training.model import Model
 from training.output.blocklist import Blocklist
 from training.output.policy import POLICY_FILE
 from training.output.provenance import Origin
-from training.record import Bars
+from training.records.record import Bars
 from training.sample import draw, save_grid
 
 CHUNK = 16  # prompts drawn at once; between chunks the clock is asked

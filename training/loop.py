@@ -16,11 +16,11 @@ from training.batches import Batch, Batches
 from training.budget import Order, Watch
 from training.config import RunConfig
 from training.objective import Noised, dice
-from training.parallel import Team, sent
-from training.record import Bar
+from training.records.record import Bar
 from training.saves import Saves
 from training.state import Counts, Training
-from training.text import Tokens
+from training.team.parallel import Team, sent
+from training.text.tokens import Tokens
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from governance.errors import UsageError
-from training.alignment import HEAD, make_head
 from training.compute import computing
 from training.config import RunConfig, TextConfig
 from training.denoiser import make_denoiser
-from training.encoder import encode, open_encoder
-from training.teachers import Teachers
-from training.text import make_encoder
+from training.taught.alignment import HEAD, make_head
+from training.taught.teachers import Teachers
+from training.text.encoder import encode, open_encoder
+from training.text.tokens import make_encoder
 
 if TYPE_CHECKING:
     from diffusers import PRXTransformer2DModel

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from training.sharding import local, part_of, whole_of
+from training.team.sharding import local, part_of, whole_of
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # steepest at 0: singular values end at about 0.7 to 1.2
 STEPS = 5

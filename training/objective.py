@@ -15,14 +15,14 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from training.alignment import HEAD, at_patches, misalignment
 from training.config import ObjectiveConfig, RunConfig
 from training.denoiser import Seen, rotary, see
 from training.model import Model
-from training.perceptual import distance
 from training.routing import Route
-from training.teachers import Teacher
-from training.text import Tokens
+from training.taught.alignment import HEAD, at_patches, misalignment
+from training.taught.perceptual import distance
+from training.taught.teachers import Teacher
+from training.text.tokens import Tokens
 from training.times import drawn_times
 
 

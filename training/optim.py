@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from training.config import OptimiserConfig
 from training.muon import MOMENTUM, Muon, Share, alone
-from training.sharding import local, whole
+from training.team.sharding import local, whole
 
 TEXT = "text."  # how the names of its parameters begin
 BLOCKS = "transformer.blocks."

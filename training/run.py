@@ -26,23 +26,23 @@ from training.data.opening import Source
 from training.data.pack import Packs
 from training.data.samples import ClearedSamples
 from training.finish import Finishing
-from training.flops import train_flops
-from training.forecast import read_forecast
-from training.heartbeat import Heartbeat
-from training.latents import prepared
-from training.launch import launched
 from training.loop import Surroundings, train
-from training.meters import Meter, Rate
 from training.model import Model
 from training.output.blocklist import Blocklist
-from training.parallel import Team
-from training.receipt import ReceiptLine
-from training.record import RESULT_FILE, Bars, Result, RunRecord, State, quiet
+from training.planning.flops import train_flops
+from training.planning.forecast import read_forecast
+from training.records.heartbeat import Heartbeat
+from training.records.meters import Meter, Rate
+from training.records.receipt import ReceiptLine
+from training.records.record import RESULT_FILE, Bars, Result, RunRecord, State, quiet
+from training.records.telling import Telling
+from training.records.window import Window
 from training.saves import Saves
 from training.state import Counts, Training
-from training.telling import Telling
-from training.text import Tokens, make_tokenizer
-from training.window import Window
+from training.team.launch import launched
+from training.team.parallel import Team
+from training.text.latents import prepared
+from training.text.tokens import Tokens, make_tokenizer
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

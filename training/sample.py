@@ -23,7 +23,7 @@ from training.denoiser import CHANNELS, predict, rotary
 from training.model import Model
 from training.objective import to_pixels
 from training.output.provenance import Origin
-from training.text import Tokens
+from training.text.tokens import Tokens
 from training.times import drawing_times
 
 GRID_COLUMNS = 8

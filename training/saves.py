@@ -14,11 +14,11 @@ from pathlib import Path
 from training import checkpoint
 from training.batches import Batch
 from training.checkpoint import Written
-from training.meters import Energy
-from training.parallel import Team
-from training.receipt import Read, ReceiptLine, in_order
+from training.records.meters import Energy
+from training.records.receipt import Read, ReceiptLine, in_order
+from training.records.window import Window
 from training.state import Counts, Training
-from training.window import Window
+from training.team.parallel import Team
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

@@ -31,12 +31,12 @@ from governance.trail.memory import Memory
 from training.budget import Clock, Deadline, Reserve, billing_clock
 from training.config import RunConfig
 from training.data.cleared import ClearedList
-from training.meters import Rate
 from training.output.blocklist import Blocklist
-from training.record import RUN_FILE, Bars, Result, RunRecord, quiet
+from training.records.meters import Rate
+from training.records.record import RUN_FILE, Bars, Result, RunRecord, quiet
 
 if TYPE_CHECKING:
-    from training.parallel import Team
+    from training.team.parallel import Team
 
 CLEARANCE_FILE = "clearance.json"
 AHEAD_S = 1.0  # how far a start may lie ahead of the clock: rounding, not a longer budget
@@ -49,7 +49,7 @@ def host_class(device: str = "cpu", *, world: int = 1) -> str:
     """
     if device == "cpu":
         return f"cpu {platform.machine()}"
-    from training.parallel import device_name  # noqa: PLC0415  heavy
+    from training.team.parallel import device_name  # noqa: PLC0415  heavy
 
     return f"{device} {device_name()} x{world}"
 
@@ -226,7 +226,7 @@ def _check_weights(config: RunConfig) -> None:
     named = config.weights()
     if not named:
         return
-    from training.weights import model_kind, weights_folder  # noqa: PLC0415  heavy
+    from training.taught.weights import model_kind, weights_folder  # noqa: PLC0415  heavy
 
     for weights in named.values():
         model_kind(weights_folder(weights), weights.sha256)
@@ -283,7 +283,7 @@ def _team(team: "Team | None", config: RunConfig) -> "Iterator[Team]":
     if team:
         yield team
         return
-    from training.parallel import alone, device_of  # noqa: PLC0415  heavy
+    from training.team.parallel import alone, device_of  # noqa: PLC0415  heavy
 
     with alone(config.parts, device_of(config)) as one:
         yield one

@@ -18,10 +18,10 @@ from training import optim
 from training.config import RunConfig, TeacherConfig, WeightsConfig
 from training.model import Model, build
 from training.objective import Objective
-from training.parallel import ALONE, Team
-from training.receipt import Receipt
-from training.sharding import gather_into, local
-from training.text import load_tokenizer
+from training.records.receipt import Receipt
+from training.team.parallel import ALONE, Team
+from training.team.sharding import gather_into, local
+from training.text.tokens import load_tokenizer
 
 NOBODY = TeacherConfig(weights=WeightsConfig(name="", sha256=""), weight=0.0, block=0)
 SMOOTH = 0.97  # of the loss that is shown: about the last thirty steps

@@ -78,7 +78,7 @@ def _move_deadline(scratch: Scratch) -> None:
 
 
 def _begin_later(scratch: Scratch) -> None:
-    from training.record import RunRecord  # noqa: PLC0415  heavy
+    from training.records.record import RunRecord  # noqa: PLC0415  heavy
 
     record = RunRecord.read(scratch.run)
     if record is None:

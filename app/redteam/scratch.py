@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from app.workflow import Audited
     from training.config import RunConfig
-    from training.record import Result
+    from training.records.record import Result
 
 Ground: TypeAlias = Literal["audited", "cut off", "finished", "sealed", "waivable", "waived"]
 PACKS: Final = ("commercial",)
@@ -124,7 +124,7 @@ class Scratch:
     ) -> "Audited":
         """Audit a source as its owner would, or the pictures again. Raises what an audit raises."""
         from app import workflow  # noqa: PLC0415  heavy
-        from training.record import quiet  # noqa: PLC0415  heavy
+        from training.records.record import quiet  # noqa: PLC0415  heavy
 
         return workflow.audit(
             self.workspace,
@@ -250,7 +250,7 @@ def _stepping(
 
 
 def _began(run: Path) -> float:
-    from training.record import RunRecord  # noqa: PLC0415  heavy
+    from training.records.record import RunRecord  # noqa: PLC0415  heavy
 
     record = RunRecord.read(run)
     return record.started_at if record else 0.0

@@ -25,7 +25,7 @@ from app.redteam.attack import Attack, Outcome, limited, tried
 from app.redteam.ground import Grounds, elsewhere
 from app.redteam.limits import LIMITS
 from governance.errors import UsageError
-from training.record import Bars
+from training.records.record import Bars
 
 ATTACKS: Final[tuple[Attack, ...]] = (
     *files.ATTACKS, *gate.ATTACKS, *keys.ATTACKS, *trail.ATTACKS, *people.ATTACKS,

@@ -33,8 +33,8 @@ def _taught(scratch: Scratch) -> "RunConfig":
     from safetensors.torch import save_model  # noqa: PLC0415  heavy
 
     from training.config import WeightsConfig  # noqa: PLC0415  heavy
-    from training.text import load_tokenizer, make_encoder, make_tokenizer  # noqa: PLC0415  heavy
-    from training.weights import folder_digest  # noqa: PLC0415  heavy
+    from training.taught.weights import folder_digest  # noqa: PLC0415  heavy
+    from training.text.tokens import load_tokenizer, make_encoder, make_tokenizer  # noqa: PLC0415  heavy
 
     folder, config = _folder(scratch), tiny()
     encoder = make_encoder(config.text, config.text.vocabulary)

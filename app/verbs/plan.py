@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from app.plan import Planned
-    from training.interval import Interval
+    from training.planning.interval import Interval
 
 
 @click.command()

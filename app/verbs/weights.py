@@ -48,7 +48,7 @@ def weights(workspace: Path, *, as_json: bool) -> None:
 def _judged(workspace: "Workspace") -> "Iterator[tuple[UsedWeights, list[RuleResult]]]":
     from app.weights import answers, described  # noqa: PLC0415  heavy
     from governance.weights import declared_of  # noqa: PLC0415  heavy
-    from training.weights import folder_digest  # noqa: PLC0415  heavy
+    from training.taught.weights import folder_digest  # noqa: PLC0415  heavy
 
     declared, packs = workspace.declared().weights, _packs(workspace)
     for folder in sorted(path for path in _place().iterdir() if path.is_dir()):
@@ -60,7 +60,7 @@ def _judged(workspace: "Workspace") -> "Iterator[tuple[UsedWeights, list[RuleRes
 
 def _place() -> Path:
     from governance.errors import UsageError  # noqa: PLC0415  heavy
-    from training.weights import PLACE  # noqa: PLC0415  heavy
+    from training.taught.weights import PLACE  # noqa: PLC0415  heavy
 
     place = Path(os.environ.get(PLACE, ""))
     if not os.environ.get(PLACE) or not place.is_dir():

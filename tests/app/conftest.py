@@ -31,7 +31,7 @@ from governance.trail.ledger import Ledger
 from governance.trail.note import Checkpoint, sign_note
 from governance.trail.proofs import ProofFile
 from governance.workspace import Workspace, write_json
-from training.record import Result
+from training.records.record import Result
 
 SAMPLES, STEPS = 480, 640
 RUN = "run-2026-11-23-micro"

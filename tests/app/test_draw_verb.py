@@ -20,8 +20,8 @@ from governance.workspace import Workspace
 from training.config import RunConfig, load_preset
 from training.export import export
 from training.model import build
-from training.text import load_tokenizer, make_tokenizer
 from training.output.check import PictureCheck
+from training.text.tokens import load_tokenizer, make_tokenizer
 
 HOUSE, NUDE = "a house by the sea", "a nude figure"
 

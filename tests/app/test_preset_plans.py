@@ -7,8 +7,8 @@ from app.preset_plans import PLACES, page, path_of
 from governance.errors import UsageError
 from governance.weights import DeclaredWeights
 from training.config import DECLARED, RunConfig, load_preset, presets
-from training.pins import pinned
-from training.recipe import PRX_24H, Recipe
+from training.planning.recipe import PRX_24H, Recipe
+from training.taught.pins import pinned
 
 DAYS = ("h200x8_24h", "h200x32_24h")
 
@@ -93,7 +93,7 @@ def test_a_preset_without_weights_of_others_needs_no_pins() -> None:
 
 
 def test_weights_that_nobody_described_are_named_and_count_as_none(monkeypatch) -> None:
-    monkeypatch.setattr("training.recipe.NETWORKS", {})
+    monkeypatch.setattr("training.planning.recipe.NETWORKS", {})
     told = page("h200x32_24h")
     assert "not known: operations and size of the weights t5gemma-2b-2b-ul2" in told
     assert "0.0 GB of frozen networks" in told

@@ -78,7 +78,7 @@ KNOCKED_OUT: dict[str, tuple[str, ...]] = {  # an attack, and what is taken away
         "governance.trail.ledger.Ledger.spent",
         "governance.trail.ledger.Ledger.spend",
     ),
-    "a run goes on after its clearance was revoked": ("training.telling.check_standing",),
+    "a run goes on after its clearance was revoked": ("training.records.telling.check_standing",),
     "a revoked clearance is used": ("governance.clearance._named_by",),
     "a stolen gate key signs, and the ledger is not told": ("governance.clearance._check_logged",),
     "it is written anew, and an auditor kept a checkpoint": (
@@ -91,7 +91,7 @@ KNOCKED_OUT: dict[str, tuple[str, ...]] = {  # an attack, and what is taken away
     "somebody signs for another text than was shown": ("governance.waiving.approvals._check_seen",),
     "the budget in the run's record is raised": ("training.start._told",),
     "keys are asked for without a run": ("governance.sealing.release._running",),
-    "a teacher's folder is swapped after it was cleared": ("training.weights._kind",),
+    "a teacher's folder is swapped after it was cleared": ("training.taught.weights._kind",),
     "a run config names weights that its clearance does not": (
         "governance.clearance._check_weights",
     ),

@@ -23,9 +23,9 @@ from governance.workspace import Workspace
 from training.config import DataConfig, RunConfig, StageConfig, load_preset
 from training.data.cleared import ClearedList
 from training.data.samples import ClearedSamples
-from training.journal import Journal
-from training.receipt import Receipt, ReceiptLine
-from training.record import quiet
+from training.records.journal import Journal
+from training.records.receipt import Receipt, ReceiptLine
+from training.records.record import quiet
 from training.start import host_class, start
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("rights")]

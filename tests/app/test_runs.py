@@ -10,7 +10,7 @@ from governance.canon import canonical, parse_json
 from governance.errors import Refused, Tampered
 from governance.statements import PROVENANCE, sign, statement
 from governance.workspace import Workspace
-from training.heartbeat import HEARTBEAT_FILE
+from training.records.heartbeat import HEARTBEAT_FILE
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from governance.weights import teachers
 from governance.workspace import CONFIG_FILE
 from policies.rules import load_pack
 from training.config import RunConfig, WeightsConfig
-from training.weights import folder_digest
+from training.taught.weights import folder_digest
 
 ENCODER, CLIP = WeightsConfig(name="t5", sha256="a" * 64), WeightsConfig(name="c", sha256="b" * 64)
 TODAY = date(2026, 11, 23)

@@ -18,8 +18,8 @@ from governance.cards.verification import verify_bundle
 from governance.errors import EvidenceMissing
 from governance.workspace import Workspace
 from training.config import load_preset
-from training.journal import Journal
-from training.record import quiet
+from training.records.journal import Journal
+from training.records.record import quiet
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("torchrun")]
 SCRIPT = Path(__file__).with_name("small_preset.py")

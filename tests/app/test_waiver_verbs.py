@@ -31,7 +31,7 @@ from governance.verify import check_evidence, verify_workspace
 from governance.waiving.papers import entries_on_waivers
 from governance.waiving.waived import decision_waivers, standings
 from governance.workspace import Workspace
-from training.record import quiet
+from training.records.record import quiet
 from training.start import host_class
 
 pytest.importorskip("nudenet", reason="the detector's weights are not installed")

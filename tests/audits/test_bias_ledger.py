@@ -8,7 +8,7 @@ import pytest
 from app.workflow import audit
 from governance.workspace import Workspace
 from made import folder_of
-from training.record import quiet
+from training.records.record import quiet
 
 SECRET = "zzkinnar"  # noqa: S105  a word that stands nowhere else
 

@@ -24,7 +24,7 @@ from governance.workspace import Workspace
 from training import checkpoint
 from training.config import RunConfig, load_preset
 from training.evaluate.scenes import Scene, caption, every_scene, render
-from training.record import Result
+from training.records.record import Result
 from training.start import start, terms_of
 from training.state import Training
 

@@ -22,18 +22,18 @@ from training.batches import Batches
 from training.budget import Deadline, Pace, Reserve, Schedule, Watch
 from training.config import RunConfig, load_preset
 from training.data.samples import ClearedSamples
-from training.journal import Journal
-from training.launch import launched
 from training.loop import Surroundings, train
-from training.meters import Meter
-from training.parallel import Team, alone
-from training.processes import processes
-from training.receipt import ReceiptLine
+from training.records.journal import Journal
+from training.records.meters import Meter
+from training.records.receipt import ReceiptLine
+from training.records.window import Window
 from training.saves import Saves
-from training.sharding import whole
 from training.state import Counts, Training
-from training.text import Tokens, make_tokenizer
-from training.window import Window
+from training.team.launch import launched
+from training.team.parallel import Team, alone
+from training.team.processes import processes
+from training.team.sharding import whole
+from training.text.tokens import Tokens, make_tokenizer
 
 COLOURS = ("red", "green", "blue", "grey", "pink")
 CAPTIONS = tuple(f"a {colour} circle" for colour in COLOURS) * 4

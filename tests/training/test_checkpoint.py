@@ -14,7 +14,7 @@ from training import checkpoint, optim
 from training.config import RunConfig
 from training.objective import Noised, Objective, dice
 from training.state import Counts, Training
-from training.text import Tokens, make_tokenizer
+from training.text.tokens import Tokens, make_tokenizer
 
 CAPTIONS = ("a red circle", "a blue cross", "a green square", "")
 

@@ -11,8 +11,8 @@ import transformers
 from governance.errors import Tampered, UsageError
 from training.evaluate.clip_score import Clip
 from training.evaluate.scores import clip_score
-from training.text import load_tokenizer, make_tokenizer
-from training.weights import PREPROCESSOR, folder_digest
+from training.taught.weights import PREPROCESSOR, folder_digest
+from training.text.tokens import load_tokenizer, make_tokenizer
 
 PARTS = {
     "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,

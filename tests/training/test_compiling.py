@@ -9,7 +9,7 @@ import torch
 from training.compiling import SETTLING, TIMED, Trial, compile_pays, through_blocks
 from training.config import load_preset
 from training.denoiser import make_denoiser, predict, rotary
-from training.record import RunRecord
+from training.records.record import RunRecord
 
 
 class Machine:

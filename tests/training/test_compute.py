@@ -12,7 +12,7 @@ from training.model import build
 from training.objective import Noised, Objective, dice
 from training.sample import draw
 from training.start import terms_of
-from training.text import Tokens, load_tokenizer, make_tokenizer
+from training.text.tokens import Tokens, load_tokenizer, make_tokenizer
 
 CAPTIONS = ("a red circle", "a blue square on white", "two dots", "a line")
 here = pytest.mark.skipif(not compute.has_bf16("cpu"), reason="this processor has no bf16")

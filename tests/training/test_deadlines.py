@@ -12,7 +12,7 @@ from governance.canon import parse_json
 from governance.errors import PramanaError
 from training.budget import CLOSE_S, Deadline, Pace, Reserve, Schedule, Watch
 from training.config import load_preset
-from training.record import RunRecord
+from training.records.record import RunRecord
 
 LONG = ("20 minutes to 2 hours", "2 to 24 hours")
 

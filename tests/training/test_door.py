@@ -14,7 +14,7 @@ from governance.signers.keys import Keyring
 from governance.snapshot import write_table
 from governance.statements import payload_of, signed_by
 from training import checkpoint
-from training.record import RunRecord
+from training.records.record import RunRecord
 from training.start import host_class
 
 BUDGET_S = 12.0

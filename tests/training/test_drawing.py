@@ -24,7 +24,7 @@ from training.model import Model, build
 from training.output.policy import POLICY_FILE, policy_sha256
 from training.output.provenance import Origin
 from training.sample import draw, save_grid
-from training.text import load_tokenizer, make_tokenizer
+from training.text.tokens import load_tokenizer, make_tokenizer
 
 PROMPTS = [caption(scene) for scene in every_scene()[:9]]
 RED = Scene("red", "circle", "left", "white")

@@ -16,7 +16,7 @@ from governance.errors import EvidenceMissing, Tampered, UsageError
 from training.config import WeightsConfig
 from training.evaluate.extractors import local, open_extractor, random_convolutions
 from training.evaluate.scores import FeatureScore, feature_scores
-from training.weights import PLACE, PREPROCESSOR, Lens, folder_digest
+from training.taught.weights import PLACE, PREPROCESSOR, Lens, folder_digest
 
 PARTS = {
     "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,

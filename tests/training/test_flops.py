@@ -6,8 +6,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from governance.errors import UsageError
 from training.config import load_preset
-from training.flops import Shape, forward_flops
-from training.recipe import PRX_24H, Recipe
+from training.planning.flops import Shape, forward_flops
+from training.planning.recipe import PRX_24H, Recipe
 
 H200_DAY_FLOPS = 32 * 86_400 * 989e12
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from training.config import RunConfig, StageConfig
-from training.forecast import Forecast, batches_to_come, read_forecast
-from training.recipe import Recipe
-from training.record import RunRecord
+from training.planning.forecast import Forecast, batches_to_come, read_forecast
+from training.planning.recipe import Recipe
+from training.records.record import RunRecord
 
 NOW = {"at_s": 20.0, "step": 10, "joules": 500.0, "cost": 8.0}
 

@@ -7,8 +7,8 @@ import pytest
 from governance.canon import canonical, parse_json
 from governance.errors import Tampered
 from training.budget import Deadline
-from training.heartbeat import HEARTBEAT_FILE, STALE_AFTER, Heartbeat, Sign
-from training.record import quiet
+from training.records.heartbeat import HEARTBEAT_FILE, STALE_AFTER, Heartbeat, Sign
+from training.records.record import quiet
 
 
 class Clock:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from governance.errors import Tampered, UsageError
-from training.journal import Journal
-from training.receipt import Receipt, ReceiptLine
+from training.records.journal import Journal
+from training.records.receipt import Receipt, ReceiptLine
 
 LINE = ReceiptLine(
     step=3,

@@ -13,8 +13,8 @@ from governance.canon import canonical, parse_json
 from training import checkpoint
 from training.data.cleared import ClearedList
 from training.data.samples import ClearedSamples
-from training.receipt import Receipt
-from training.record import RunRecord
+from training.records.receipt import Receipt
+from training.records.record import RunRecord
 
 BUDGET_S = 40.0
 SCRIPT = """

@@ -7,11 +7,11 @@ from statistics import fmean, pstdev
 import pytest
 
 from governance.errors import UsageError
-from training.journal import Journal
-from training.meters import Counter, Meter, Rate
-from training.receipt import ReceiptLine
+from training.records.journal import Journal
+from training.records.meters import Counter, Meter, Rate
+from training.records.receipt import ReceiptLine
+from training.records.window import Window
 from training.state import Counts
-from training.window import Window
 
 
 class Clock:

@@ -8,11 +8,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from training.config import RunConfig, load_preset
 from training.denoiser import predict, rotary
-from training.flops import train_flops
 from training.model import Model, build
 from training.objective import Noised, Objective
-from training.parallel import alone
-from training.text import Tokens, clean, load_tokenizer, make_tokenizer
+from training.planning.flops import train_flops
+from training.team.parallel import alone
+from training.text.tokens import Tokens, clean, load_tokenizer, make_tokenizer
 
 CAPTIONS = ("a red circle at the left", "", "काला वृत्त", "<pad> &amp; 🙂", "a blue cross")
 

@@ -11,7 +11,7 @@ from training import checkpoint, optim
 from training.config import RunConfig
 from training.muon import Muon
 from training.state import Training
-from training.text import make_tokenizer
+from training.text.tokens import make_tokenizer
 
 WAITS = ("_local_scalar_dense", "is_nonzero", "nonzero", "equal", "_to_copy")
 

@@ -12,8 +12,8 @@ from training.data.cleared import ClearedList
 from training.data.opening import DATA_FILE, SHAPES_FILE, Source
 from training.data.order import Order
 from training.data.pack import Packs
-from training.journal import Journal
-from training.receipt import Receipt
+from training.records.journal import Journal
+from training.records.receipt import Receipt
 
 BUDGET_S = 14.0
 

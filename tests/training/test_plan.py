@@ -10,11 +10,11 @@ from app import plan as plans
 from governance.errors import EvidenceMissing, UsageError
 from training.config import load_preset
 from training.denoiser import make_denoiser, predict, rotary
-from training.interval import Interval
-from training.memory import image_bytes, state_bytes
-from training.plan import Fleet, Plan, Speed, make_plan, memory_of, network_bytes
-from training.probe import FEWEST_STEPS, Probe
-from training.recipe import PRX_24H, Recipe
+from training.planning.interval import Interval
+from training.planning.memory import image_bytes, state_bytes
+from training.planning.plan import Fleet, Plan, Speed, make_plan, memory_of, network_bytes
+from training.planning.probe import FEWEST_STEPS, Probe
+from training.planning.recipe import PRX_24H, Recipe
 
 SHARE = Interval(0.061, 0.04, 0.23)
 H200S = Fleet(count=32, accelerator="H200", peak_flops=989e12, memory_bytes=141e9)

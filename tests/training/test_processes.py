@@ -9,10 +9,10 @@ import pytest
 
 from governance.canon import parse_json
 from governance.errors import Tampered, UsageError
-from training.launch import launched
-from training.meters import Energy
-from training.receipt import Receipt, in_order
+from training.records.meters import Energy
+from training.records.receipt import Receipt, in_order
 from training.start import host_class
+from training.team.launch import launched
 
 WORKER = Path(__file__).with_name("elastic.py")
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node")

@@ -22,7 +22,7 @@ from torch import nn
 
 from governance.errors import EvidenceMissing
 from training.denoiser import make_denoiser
-from training.parallel import alone
+from training.team.parallel import alone
 
 BENCHMARKS = Path(prx_theirs.__file__).parent
 CPU = torch.device("cpu")

@@ -9,15 +9,15 @@ import torch
 
 from governance.errors import EvidenceMissing
 from training.config import ModelConfig, StageConfig, load_preset
-from training.interval import Interval
-from training.latents import WORTH_SHARE as WORTH_SHARE_IN_A_RUN
-from training.memory import state_bytes
-from training.networks import NETWORKS, WITH_GRADIENT, WORTH_SHARE, vit_flops
 from training.optim import make_optimiser
-from training.plan import Fleet, Speed, make_plan, memory_of, network_bytes
-from training.probe import Probe, _speed
-from training.recipe import PRX_24H, Recipe
-from training.teachers import WITH_GRADIENT as LOOKS_IN_A_RUN
+from training.planning.interval import Interval
+from training.planning.memory import state_bytes
+from training.planning.networks import NETWORKS, WITH_GRADIENT, WORTH_SHARE, vit_flops
+from training.planning.plan import Fleet, Speed, make_plan, memory_of, network_bytes
+from training.planning.probe import Probe, _speed
+from training.planning.recipe import PRX_24H, Recipe
+from training.taught.teachers import WITH_GRADIENT as LOOKS_IN_A_RUN
+from training.text.latents import WORTH_SHARE as WORTH_SHARE_IN_A_RUN
 
 H200 = Fleet(count=32, accelerator="H200", peak_flops=989e12, memory_bytes=141e9)
 SPEED = Speed.projected(H200, Interval.exactly(0.06), "a test")

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from training.config import RunConfig
-from training.counting import counted
 from training.denoiser import make_denoiser, rotary, see
-from training.flops import Shape, forward_flops, train_flops
 from training.model import Model, build
 from training.objective import Noised, Objective, dice
+from training.planning.flops import Shape, forward_flops, train_flops
 from training.routing import Route
-from training.text import Tokens, load_tokenizer, make_tokenizer
+from training.taught.counting import counted
+from training.text.tokens import Tokens, load_tokenizer, make_tokenizer
 
 ROWS, WORDS, PATCHES = 3, 5, 16
 CAPTIONS = ("a red circle", "", "a blue cross")

@@ -13,8 +13,8 @@ from training import checkpoint
 from training.config import WeightsConfig
 from training.data.cleared import ClearedList
 from training.data.samples import ClearedSamples
-from training.receipt import Receipt
-from training.record import Result, RunRecord
+from training.records.receipt import Receipt
+from training.records.record import Result, RunRecord
 
 BUDGET_S = 12.0
 

@@ -14,13 +14,13 @@ from governance.errors import Refused, Tampered
 from governance.records import json_object
 from training import checkpoint, optim
 from training.config import RunConfig, StageConfig, TeacherConfig, WeightsConfig
-from training.flops import train_flops
-from training.latents import CHOICE_FILE, prepared
 from training.objective import Noised, dice
-from training.record import quiet
+from training.planning.flops import train_flops
+from training.records.record import quiet
 from training.state import Training
-from training.text import Tokens, load_tokenizer, make_tokenizer
-from training.weights import PLACE, PREPROCESSOR, folder_digest
+from training.taught.weights import PLACE, PREPROCESSOR, folder_digest
+from training.text.latents import CHOICE_FILE, prepared
+from training.text.tokens import Tokens, load_tokenizer, make_tokenizer
 
 CAPTIONS = ("a red circle at the left", "", "a blue cross", "a green square")
 BUDGET_S = 12.0

@@ -11,15 +11,15 @@ import transformers
 from PIL import Image
 
 from governance.errors import EvidenceMissing, Tampered, UsageError
-from training.alignment import at_patches, make_head, misalignment
 from training.config import RunConfig, TeacherConfig, WeightsConfig
 from training.model import Model, build
 from training.objective import Noised, Objective, dice
-from training.perceptual import distance
 from training.routing import Route
-from training.teachers import WITH_GRADIENT, Teacher, Teachers
-from training.text import Tokens, load_tokenizer, make_tokenizer
-from training.weights import PLACE, PREPROCESSOR, folder_digest
+from training.taught.alignment import at_patches, make_head, misalignment
+from training.taught.perceptual import distance
+from training.taught.teachers import WITH_GRADIENT, Teacher, Teachers
+from training.taught.weights import PLACE, PREPROCESSOR, folder_digest
+from training.text.tokens import Tokens, load_tokenizer, make_tokenizer
 
 SIDE, PATCH, WIDTH = 32, 8, 16
 LENS = {"size": SIDE, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4]}

@@ -11,15 +11,15 @@ from tokenizers import processors
 
 from governance.errors import EvidenceMissing, Tampered, UsageError
 from training.config import RunConfig, WeightsConfig
-from training.encoder import open_encoder
 from training.export import export, load
-from training.latents import CHOICE_FILE, INDEX_FILE, STATES_FILE, choice, prepared
 from training.model import Model, build
 from training.objective import Noised, Objective, dice
-from training.record import quiet
+from training.records.record import quiet
 from training.sample import Sampling, denoised
-from training.text import Tokens, load_tokenizer, make_tokenizer
-from training.weights import PLACE, folder_digest
+from training.taught.weights import PLACE, folder_digest
+from training.text.encoder import open_encoder
+from training.text.latents import CHOICE_FILE, INDEX_FILE, STATES_FILE, choice, prepared
+from training.text.tokens import Tokens, load_tokenizer, make_tokenizer
 
 CAPTIONS = ("a red circle at the left", "", "a blue cross", "a red circle at the left", "काला")
 WIDTH, WORDS = 16, 24

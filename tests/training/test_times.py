@@ -10,7 +10,7 @@ from training.config import ObjectiveConfig, RunConfig
 from training.export import export
 from training.model import build
 from training.sample import Sampling, denoised
-from training.text import load_tokenizer, make_tokenizer
+from training.text.tokens import load_tokenizer, make_tokenizer
 from training.times import drawing_times, drawn_times, shifted
 
 

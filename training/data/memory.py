@@ -15,7 +15,7 @@ from governance.snapshot import Snapshot
 from training.data.cleared import Pixels, cropped, in_threads, read_images
 from training.data.order import Places, ShapeNumbers
 from training.data.shapes import Shapes, fitted
-from training.record import Bar
+from training.records.record import Bar
 
 FREE_SHARE = 0.5  # of the memory that is free; the rest is the model's, the page cache's, others'
 

@@ -20,7 +20,7 @@ from training.data.pack import Packs
 from training.data.packed import Pack, Packed, find_pack
 from training.data.samples import ClearedSamples, told
 from training.data.shapes import Shapes
-from training.record import Bars, quiet
+from training.records.record import Bars, quiet
 
 DATA_FILE = "data.json"
 SHAPES_FILE = "shapes.bin"  # a byte a cleared sample, in the list's order: the number of its shape

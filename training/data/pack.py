@@ -24,7 +24,7 @@ from governance.snapshot import Snapshot, write_table
 from governance.trail.ledger import Ledger
 from training.data.cleared import ClearedList, cropped, in_threads, read_images, thread_count
 from training.data.shapes import Shapes
-from training.record import Bar
+from training.records.record import Bar
 
 PACKED = "packed"  # the act the ledger is told of
 PACKING = 1  # of this code: another number, and no earlier pack is read

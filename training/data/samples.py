@@ -18,7 +18,7 @@ from training.data.cleared import ClearedList, Pixels
 from training.data.memory import read_into_memory
 from training.data.order import Places, ShapeNumbers, places
 from training.data.shapes import Shapes, fitted
-from training.record import Bars, quiet
+from training.records.record import Bars, quiet
 
 
 class Pictures(Protocol):

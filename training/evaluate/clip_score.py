@@ -17,7 +17,7 @@ from governance.errors import UsageError
 from training.data.cleared import Pixels
 from training.evaluate.estimate import Floats
 from training.evaluate.extractors import CHUNK
-from training.weights import Lens, WeightsFiles
+from training.taught.weights import Lens, WeightsFiles
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

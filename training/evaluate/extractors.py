@@ -22,7 +22,7 @@ from governance.errors import UsageError
 from training.config import WeightsConfig
 from training.data.cleared import Pixels
 from training.evaluate.estimate import Floats
-from training.weights import Lens, WeightsFiles, module_digest, weights_folder
+from training.taught.weights import Lens, WeightsFiles, module_digest, weights_folder
 
 SELF, SELF_PX = "self: random convolutions", 32
 FINE = 4  # parts of a side that are told apart, where single pictures are held to one another

@@ -15,7 +15,7 @@ from training.evaluate.estimate import Estimate, Score
 from training.evaluate.scenes import Scene, every_scene, parse
 from training.model import Model
 from training.objective import Noised, errors, to_unit
-from training.text import Tokens
+from training.text.tokens import Tokens
 
 ALL = "all_attributes"
 ATTRIBUTES = tuple(field.name for field in fields(Scene))

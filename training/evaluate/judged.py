@@ -23,7 +23,7 @@ from training.evaluate.extractors import (
 )
 from training.evaluate.memorised import Memorised, perceptual_signs
 from training.evaluate.scores import FeatureScore, clip_score, feature_scores
-from training.weights import weights_folder
+from training.taught.weights import weights_folder
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

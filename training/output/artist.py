@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from training.export import load
-from training.record import Bars
+from training.records.record import Bars
 from training.sample import TIME_FLOOR, Sampling, denoised
 
 AT_ONCE = 16  # prompts

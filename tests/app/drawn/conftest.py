@@ -22,8 +22,8 @@ from training.config import RunConfig, load_preset
 from training.export import export
 from training.model import build
 from training.output.check import PictureCheck
-from training.record import Result, quiet
-from training.text import load_tokenizer, make_tokenizer
+from training.records.record import Result, quiet
+from training.text.tokens import load_tokenizer, make_tokenizer
 
 HOUSE, REFUSED = "a house by the sea", "a nude figure called zebrafinch"
 TRAINED = list(planted.scenes(24, seed=3))

@@ -22,7 +22,7 @@ from governance.verify import verify_workspace
 from governance.workspace import Workspace
 from training.finish import told
 from training.output.check import PictureCheck
-from training.record import quiet
+from training.records.record import quiet
 
 pytestmark = pytest.mark.xdist_group("drawn")  # its workspace is made once
 HOUSE, REFUSED = "a house by the sea", "a nude figure called zebrafinch"

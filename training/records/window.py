@@ -7,8 +7,8 @@ what they took the first time is in no line.
 from dataclasses import dataclass, field
 from statistics import fmean, pstdev
 
-from training.meters import Energy, Meter
-from training.receipt import ReceiptLine
+from training.records.meters import Energy, Meter
+from training.records.receipt import ReceiptLine
 from training.state import Counts
 
 

@@ -8,8 +8,8 @@ from typing import Self
 
 from governance.errors import UsageError
 from training.config import RunConfig, StageConfig
-from training.flops import HEAD_WIDTH, PASSES, Shape, forward_flops
-from training.networks import NETWORKS, WITH_GRADIENT, WORTH_SHARE, Network
+from training.planning.flops import HEAD_WIDTH, PASSES, Shape, forward_flops
+from training.planning.networks import NETWORKS, WITH_GRADIENT, WORTH_SHARE, Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,10 +16,10 @@ from governance.errors import EvidenceMissing, Tampered
 from governance.records import json_object
 from governance.statements import payload_of
 from training.config import RunConfig, load_preset
-from training.interval import Interval
-from training.journal import Journal
-from training.recipe import Recipe
-from training.record import RunRecord
+from training.planning.interval import Interval
+from training.planning.recipe import Recipe
+from training.records.journal import Journal
+from training.records.record import RunRecord
 
 KEPT = ".probe.json"  # how the name of a probe ends that lies beside its preset
 NEEDED = ("run.json", "config.json", "clearance.json")

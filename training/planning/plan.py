@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from governance.errors import UsageError
-from training.flops import Shape
-from training.interval import Interval
-from training.memory import Memory, image_bytes, state_bytes
-from training.probe import Probe
-from training.recipe import Recipe, Stage
+from training.planning.flops import Shape
+from training.planning.interval import Interval
+from training.planning.memory import Memory, image_bytes, state_bytes
+from training.planning.probe import Probe
+from training.planning.recipe import Recipe, Stage
 
 Basis = Literal["measured", "projected"]
 HEADROOM_SHARE = 0.03  # of the budget, kept for what nobody planned

@@ -18,8 +18,8 @@ from torch.nn import functional
 
 from governance.errors import UsageError
 from training.config import ObjectiveConfig, TeacherConfig
-from training.counting import counted
-from training.weights import WeightsFiles, weights_folder
+from training.taught.counting import counted
+from training.taught.weights import WeightsFiles, weights_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -21,9 +21,9 @@ from torch.nn.parallel import DistributedDataParallel
 from governance.errors import PramanaError, UsageError
 from training.budget import Order
 from training.config import RunConfig
-from training.launch import Launch
-from training.parallel import device_of, one_by_one
-from training.sharding import shard
+from training.team.launch import Launch
+from training.team.parallel import device_of, one_by_one
+from training.team.sharding import shard
 
 if TYPE_CHECKING:
     from training.objective import Noised, Objective

@@ -8,8 +8,8 @@ Does not see: fragments, communication buffers, and what teachers keep of a pict
 
 from dataclasses import dataclass
 
-from training.flops import Shape
-from training.interval import Interval
+from training.planning.flops import Shape
+from training.planning.interval import Interval
 
 STATE_BYTES = {  # of each parameter: fp32 master weights, bf16 autocast
     "weights": 4,

@@ -16,7 +16,7 @@ from governance.canon import canonical, write_whole
 from governance.errors import Tampered
 from governance.records import json_object
 from training.budget import Deadline
-from training.record import Bar, Bars
+from training.records.record import Bar, Bars
 
 HEARTBEAT_FILE = "heartbeat.json"
 PERIOD_S = 5.0

@@ -20,12 +20,12 @@ from governance.canon import Json, canonical, file_sha256, sha256, whole_file, w
 from governance.errors import UsageError
 from governance.records import json_object
 from training.config import RunConfig
-from training.counting import counted
-from training.encoder import encode
-from training.flops import train_flops
 from training.model import Model
-from training.record import Bars
-from training.text import Tokens
+from training.planning.flops import train_flops
+from training.records.record import Bars
+from training.taught.counting import counted
+from training.text.encoder import encode
+from training.text.tokens import Tokens
 
 Kept: TypeAlias = Literal["online", "cached"]
 WORTH_SHARE = 0.1  # of a step's operations, above which the encoder's are done once: facts of PRX

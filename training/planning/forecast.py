@@ -13,7 +13,7 @@ from typing import Self
 
 from governance.canon import Json
 from training.config import RunConfig
-from training.recipe import Recipe
+from training.planning.recipe import Recipe
 
 FORECAST_AT = 0.02  # of the budget: made at the first checkpoint after it
 

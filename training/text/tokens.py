@@ -15,7 +15,7 @@ from training.config import TextConfig
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, T5EncoderModel
 
-    from training.latents import Latents
+    from training.text.latents import Latents
 
 PAD = "<pad>"
 

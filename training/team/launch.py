@@ -13,7 +13,7 @@ from governance.errors import UsageError
 from training.config import RunConfig
 
 if TYPE_CHECKING:
-    from training.processes import Processes
+    from training.team.processes import Processes
 
 NAMES = ("RANK", "LOCAL_RANK", "WORLD_SIZE")
 
@@ -56,7 +56,7 @@ def met(config: RunConfig) -> Iterator["Processes | None"]:
     if launch is None:
         yield None
         return
-    from training.processes import processes  # noqa: PLC0415  heavy
+    from training.team.processes import processes  # noqa: PLC0415  heavy
 
     with processes(config, launch) as team:
         yield team

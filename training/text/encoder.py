@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from governance.errors import EvidenceMissing, UsageError
 from training.config import TextConfig
-from training.weights import WeightsFiles, weights_folder
+from training.taught.weights import WeightsFiles, weights_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast

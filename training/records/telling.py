@@ -16,11 +16,11 @@ from training import checkpoint
 from training.budget import Deadline, Watch
 from training.compiling import Decision
 from training.config import RunConfig
-from training.forecast import FORECAST_AT, Forecast
-from training.journal import Journal
-from training.meters import Rate
-from training.receipt import ReceiptLine
-from training.record import RunRecord
+from training.planning.forecast import FORECAST_AT, Forecast
+from training.records.journal import Journal
+from training.records.meters import Rate
+from training.records.receipt import ReceiptLine
+from training.records.record import RunRecord
 from training.state import Counts
 
 
