@@ -13,7 +13,7 @@ check: lint test
 lint: $(READY) ; $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/pyright && $(BIN)/lint-imports
 fix: $(READY) ; $(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 plans: $(READY) ; $(BIN)/python benchmarks/plans.py
-bench: $(READY) ; for f in audit trust deadlines evaluate; do $(BIN)/python benchmarks/$$f.py || exit; done
+bench: $(READY) ; for f in audit trust deadlines evaluate reading trainer overhead; do $(BIN)/python benchmarks/$$f.py || exit; done
 answers: $(READY) ; for f in benchmarks/*_answers.py benchmarks/output.py; do $(BIN)/python $$f || exit; done
 app: $(READY) ; $(BIN)/pramana review
 

@@ -61,7 +61,7 @@ def _trained(workspace: Path, seconds: float) -> tuple[float, dict[str, dict[str
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, nargs="+", default=[90.0, 60.0, 45.0])
     parser.add_argument("--sets", type=int, default=3, help="datasets, each of another seed")
     parser.add_argument("--pictures", type=int, default=PICTURES)

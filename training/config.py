@@ -101,8 +101,8 @@ class TeacherConfig:
 class ObjectiveConfig:
     """Which times are drawn, what the loss divides by at least, and who else teaches.
 
-    Times are logit-normal but for `uniform_share` of them, and then shifted towards noise:
-    t' = s t / (1 + (s - 1) t), with s `time_shift` (SD3, arXiv 2403.03206, eq. 23).
+    Times are logit-normal and shifted towards noise, t' = s t / (1 + (s - 1) t) with s
+    `time_shift` (SD3, arXiv 2403.03206, eq. 23), but for `uniform_share` of them, which are even.
     """
 
     time_mean: float

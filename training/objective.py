@@ -84,6 +84,7 @@ class Objective(nn.Module):
         self.transformer, self.heads = model.transformer, model.heads
         self.text_encoder = model.text_encoder if model.text_trained else None
         self.model, self.config = model, config
+        self.phases: dict[tuple[int, ...], Tensor] = {}  # of each size of picture, made once
 
     def forward(self, noised: Noised) -> Tensor:
         """Return the mean velocity error of these pictures, and what teachers add to it."""
@@ -92,7 +93,11 @@ class Objective(nn.Module):
 
     def _loss(self, noised: Noised) -> Tensor:
         teachers = self.model.teachers
-        seen = _seen(self.model, noised, tap=teachers.tap if noised.aligned else None)
+        size = tuple(noised.noisy.shape[2:])
+        if size not in self.phases:
+            self.phases[size] = rotary(self.model.transformer, *size)
+        tap = teachers.tap if noised.aligned else None
+        seen = _seen(self.model, noised, phases=self.phases[size], tap=tap)
         weights = noised.times.clamp(min=self.config.time_floor).square().reciprocal()
         loss = (_squares(seen.clean, noised) * weights).mean()
         for teacher in teachers.perceptual:
@@ -120,14 +125,15 @@ class Objective(nn.Module):
 def errors(model: Model, noised: Noised) -> Tensor:
     """Return the model's squared error in each picture (B,), as mean over its values."""
     with model.computing():
-        return _squares(_seen(model, noised, tap=None).clean, noised)
+        phases = rotary(model.transformer, *noised.noisy.shape[2:])
+        return _squares(_seen(model, noised, phases=phases, tap=None).clean, noised)
 
 
 def _squares(clean: Tensor, noised: Noised) -> Tensor:
     return (clean - noised.clean).square().mean(dim=(1, 2, 3))
 
 
-def _seen(model: Model, noised: Noised, *, tap: int | None) -> Seen:
+def _seen(model: Model, noised: Noised, *, phases: Tensor, tap: int | None) -> Seen:
     text = noised.states
     return see(
         model.transformer,
@@ -135,7 +141,7 @@ def _seen(model: Model, noised: Noised, *, tap: int | None) -> Seen:
         times=noised.times,
         text=model.encode(noised.ids, noised.mask) if text is None else text,
         mask=noised.mask,
-        phases=rotary(model.transformer, *noised.noisy.shape[2:]),
+        phases=phases,
         route=noised.route,
         tap=tap,
     )

@@ -159,8 +159,9 @@ class Run:
             packs=Packs(folder=self.folder.parent.with_name("packs"), ledger=self.ledger),
             bars=bars,
         )
-        read = partial(source.open, self.config)
-        opened = read() if self.config.data.keep == "memory" else self.team.in_turn(read)
+        keep = self.team.first(partial(source.keep, self.config, processes=self.team.world))
+        read = partial(source.open, self.config, keep)
+        opened = read() if keep == "memory" else self.team.in_turn(read)
         if not self.team.rank:
             opened.tell(self.folder)
         return opened.trained, opened.heldout

@@ -31,6 +31,7 @@ from governance.trail.memory import Memory
 from training.budget import Clock, Deadline, Reserve, billing_clock
 from training.config import RunConfig
 from training.data.cleared import ClearedList
+from training.data.pack import check_plain
 from training.output.blocklist import Blocklist
 from training.records.meters import Rate
 from training.records.record import RUN_FILE, Bars, Result, RunRecord, quiet
@@ -126,6 +127,8 @@ def start(  # noqa: PLR0913  the door names everything it holds against the clea
     """
     clock = clock or billing_clock()
     listed = ClearedList.read(cleared)
+    if config.data.keep == "packed":
+        check_plain(snapshot)
     with _asked_to_stop() as stop, _team(team, config) as here:
         door = _Door(
             folder=folder,

@@ -19,13 +19,13 @@ def shifted(times: Tensor, shift: float) -> Tensor:
 
 
 def drawn_times(config: ObjectiveConfig, rows: int, dice: torch.Generator) -> Tensor:
-    """Draw times (B,): logit-normal but for a share that is uniform, then shifted."""
+    """Draw times (B,): logit-normal and shifted, but for a share that is uniform, as PRX does."""
     drawn = torch.randn(rows, generator=dice, device=dice.device)
-    times = torch.sigmoid(config.time_mean + config.time_std * drawn)
+    times = shifted(torch.sigmoid(config.time_mean + config.time_std * drawn), config.time_shift)
     if config.uniform_share:
         even, chosen = torch.rand(2, rows, generator=dice, device=dice.device)
         times = torch.where(chosen < config.uniform_share, even, times)
-    return shifted(times, config.time_shift)
+    return times
 
 
 def drawing_times(steps: int, shift: float) -> Tensor:

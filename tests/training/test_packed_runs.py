@@ -4,9 +4,11 @@ import io
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from governance.canon import parse_json
+from governance.errors import Refused
 from training.config import DataConfig, StageConfig
 from training.data.cleared import ClearedList
 from training.data.opening import DATA_FILE, SHAPES_FILE, Source
@@ -43,7 +45,7 @@ def test_a_run_from_a_pack_ends_in_time_and_its_receipts_verify(make_house, tiny
         snapshot=house.snapshot,
         packs=packs,
     )
-    trained = source.open(config).trained
+    trained = source.open(config, source.keep(config)).trained
     lines = Journal(run / "metrics.jsonl").read()
     order, receipt, batches = Order.of(config, trained.shape_numbers), Receipt(), []
     for line in lines:
@@ -61,3 +63,16 @@ def test_a_run_from_a_pack_ends_in_time_and_its_receipts_verify(make_house, tiny
     assert np.bincount(shapes).tolist() == facts["samples_by_shape"]
     assert min(facts["samples_by_shape"]) > 20  # of 84: all three shapes were trained on
     house.workspace.ledger.verify()
+
+
+def test_a_pack_of_encrypted_pictures_is_refused_before_the_clearance_is_used(house, tiny) -> None:
+    config = replace(tiny, data=replace(tiny.data, keep="packed"))
+    secret = tuple(replace(shard, encrypted=True) for shard in house.snapshot.shards)
+    with pytest.raises(Refused, match=r"encrypted.*data\.keep"):
+        house.start(
+            house.envelope(config, BUDGET_S),
+            config,
+            BUDGET_S,
+            snapshot=replace(house.snapshot, shards=secret),
+        )
+    assert not house.workspace.ledger.spent()

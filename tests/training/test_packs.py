@@ -74,9 +74,13 @@ def _kept(config, keep: str):
     return replace(config, data=replace(config.data, keep=keep))
 
 
+def _opened(source: Source, config):
+    return source.open(config, source.keep(config))
+
+
 def _made(house, config) -> Path:
     """Make the pack, and return its folder."""
-    _source(house, config).open(config)
+    _opened(_source(house, config), config)
     (folder,) = (house.workspace.state / "packs").iterdir()
     return folder
 
@@ -85,7 +89,7 @@ def _made(house, config) -> Path:
 def test_a_pack_reads_as_memory_does(make_house, shaped, form) -> None:
     house = make_house([_picture(n, form=form) for n in range(40)], ["a"] * 40)
     packed, kept = (
-        _source(house, shaped).open(_kept(shaped, keep)) for keep in ("packed", "memory")
+        _opened(_source(house, shaped), _kept(shaped, keep)) for keep in ("packed", "memory")
     )
     for side in ("trained", "heldout"):
         ours, theirs = getattr(packed, side), getattr(kept, side)
@@ -104,7 +108,7 @@ def test_a_pack_reads_as_memory_does(make_house, shaped, form) -> None:
 
 
 def test_what_judges_a_model_gets_some_squares(mixed, shaped) -> None:
-    opened = _source(mixed, shaped).open(shaped)
+    opened = _opened(_source(mixed, shaped), shaped)
     assert opened.trained.pixels.shape == (10, 3, 32, 32)
     assert len(opened.trained) > 10
     assert opened.facts["judged_against"]["trained"] == 10
@@ -138,7 +142,7 @@ def test_the_index_names_source_place_licence_and_clearance_and_no_text(mixed, s
 def test_the_next_run_reads_the_pack_that_is_there(mixed, shaped) -> None:
     folder = _made(mixed, shaped)
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
-    _source(mixed, shaped).open(shaped)
+    _opened(_source(mixed, shaped), shaped)
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
     assert len(mixed.told("packed")) == 1
 
@@ -154,7 +158,7 @@ def test_a_withdrawn_sample_is_never_read_and_the_pack_stays_as_it_is(mixed, sha
         stream.write(bytes(withdrawn["length"]))
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
 
-    opened = _source(mixed, shaped).open(shaped)
+    opened = _opened(_source(mixed, shaped), shaped)
 
     gone = bytes.fromhex(withdrawn["source_sha256"])
     assert gone not in opened.trained.digests + opened.heldout.digests
@@ -168,7 +172,7 @@ def test_a_withdrawn_sample_is_never_read_and_the_pack_stays_as_it_is(mixed, sha
 def test_a_sample_that_is_cleared_later_on_makes_another_pack(mixed, shaped) -> None:
     first = _made(mixed, shaped)
     write_table(mixed.cleared, mixed.snapshot.manifest())
-    _source(mixed, shaped).open(shaped)
+    _opened(_source(mixed, shaped), shaped)
     assert len(mixed.told("packed")) == 2
     rows = mixed.snapshot.manifest()
     pack = Pack.open(first, told=file_sha256(first / INDEX_FILE))
@@ -178,7 +182,7 @@ def test_a_sample_that_is_cleared_later_on_makes_another_pack(mixed, shaped) -> 
 
 def test_a_pack_of_other_shapes_is_another_pack(mixed, shaped, tiny) -> None:
     _made(mixed, shaped)
-    _source(mixed, tiny).open(_kept(tiny, "packed"))
+    _opened(_source(mixed, tiny), _kept(tiny, "packed"))
     assert len({told["layout"] for told in mixed.told("packed")}) == 2
 
 
@@ -186,7 +190,7 @@ def test_copies_of_a_picture_are_packed_once_and_read_twice(make_house, shaped) 
     pictures = [_picture(n) for n in range(20)]
     house = make_house([*pictures, *pictures], ["one"] * 20 + ["two"] * 20)
     write_table(house.cleared, house.snapshot.manifest())
-    opened = _source(house, shaped).open(shaped)
+    opened = _opened(_source(house, shaped), shaped)
     assert len(opened.trained) + len(opened.heldout) == 40
     (folder,) = (house.workspace.state / "packs").iterdir()
     assert len(set(pq.read_table(folder / INDEX_FILE)["offset"].to_pylist())) == 20
@@ -217,7 +221,7 @@ def test_a_pack_that_is_not_as_it_was_told_is_refused(mixed, shaped, harm, error
 
 
 def _read_all(source: Source, config) -> None:
-    batches = Batches(config=config, samples=source.open(config).trained)
+    batches = Batches(config=config, samples=_opened(source, config).trained)
     for number in range(40):
         batches.after(8 * number, stage=1)
 
@@ -227,7 +231,7 @@ def test_a_pack_that_nobody_told_of_is_refused(mixed, shaped, tmp_path) -> None:
     another = Packs(folder=folder.parent, ledger=mixed.workspace.ledger)
     silent = replace(another, ledger=_Silent())
     with pytest.raises(Tampered, match="the ledger was not told of it"):
-        _source(mixed, shaped, packs=silent).open(shaped)
+        _opened(_source(mixed, shaped, packs=silent), shaped)
 
 
 class _Silent:
@@ -243,9 +247,9 @@ def test_of_encrypted_pictures_no_pack_is_made(mixed, shaped, monkeypatch) -> No
     secret = tuple(replace(shard, encrypted=True) for shard in mixed.snapshot.shards)
     mixed.snapshot = replace(mixed.snapshot, shards=secret)
     with pytest.raises(Refused, match="a pack would lie beside it in plain"):
-        _source(mixed, shaped).open(shaped)
+        _opened(_source(mixed, shaped), shaped)
     with pytest.raises(EvidenceMissing, match="no keys"):  # so it goes into memory, with keys
-        _source(mixed, shaped).open(_kept(shaped, "planned"))
+        _opened(_source(mixed, shaped), _kept(shaped, "planned"))
 
 
 @pytest.mark.parametrize(("free_share", "keep"), [(0.5, "memory"), (0.0, "packed")])
@@ -253,13 +257,13 @@ def test_planned_is_memory_where_half_of_the_free_memory_is_enough(
     mixed, shaped, monkeypatch, free_share, keep
 ) -> None:
     monkeypatch.setattr(memory, "FREE_SHARE", free_share)
-    opened = _source(mixed, shaped).open(_kept(shaped, "planned"))
+    opened = _opened(_source(mixed, shaped), _kept(shaped, "planned"))
     assert (opened.facts["asked"], opened.facts["keep"]) == ("planned", keep)
     assert bool(mixed.told("packed")) is (keep == "packed")
 
 
 def test_batches_read_ahead_are_those_read_when_asked(mixed, shaped) -> None:
-    opened = _source(mixed, shaped).open(shaped)
+    opened = _opened(_source(mixed, shaped), shaped)
     ahead = Batches(config=shaped, samples=opened.trained)
     at_once = Batches(config=shaped, samples=opened.trained)
     at_once.ahead.count = 0
@@ -290,7 +294,7 @@ def test_a_pack_holds_pixels_and_nothing_else_of_a_file(make_house, shaped, form
     house = make_house([stream.getvalue(), *(_picture(n) for n in range(9))], ["a"] * 10)
     write_table(house.cleared, house.snapshot.manifest())
     assert said in stream.getvalue() or form == "PNG"
-    _source(house, shaped).open(shaped)
+    _opened(_source(house, shaped), shaped)
     (folder,) = (house.workspace.state / "packs").iterdir()
     for data in (path.read_bytes() for path in folder.iterdir()):
         assert said not in data

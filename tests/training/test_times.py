@@ -42,8 +42,8 @@ def test_times_are_logit_normal_before_they_are_shifted(objective: ObjectiveConf
     assert logits.std() == pytest.approx(config.time_std, abs=0.02)
 
 
-def test_a_share_of_the_times_is_uniform(objective: ObjectiveConfig) -> None:
-    even = _drawn(replace(objective, uniform_share=1.0))
+def test_a_share_of_the_times_is_uniform_and_not_shifted(objective: ObjectiveConfig) -> None:
+    even = _drawn(replace(objective, uniform_share=1.0, time_shift=3.0))
     np.testing.assert_allclose(np.quantile(even, (0.1, 0.5, 0.9)), (0.1, 0.5, 0.9), atol=0.01)
     narrow = replace(objective, time_mean=3.0, time_std=0.1)  # all of them above 0.9
     assert (_drawn(narrow) > 0.9).all()

@@ -16,7 +16,7 @@ from training.config import RunConfig
 from training.data.cleared import ClearedList, Pixels
 from training.data.memory import fits_into_memory, needed_bytes, read_into_memory
 from training.data.order import ShapeNumbers
-from training.data.pack import Packs
+from training.data.pack import Packs, check_plain
 from training.data.packed import Pack, Packed, find_pack
 from training.data.samples import ClearedSamples, told
 from training.data.shapes import Shapes
@@ -55,18 +55,33 @@ class Source:
     packs: Packs
     bars: Bars = quiet
 
-    def open(self, config: RunConfig) -> Opened:
-        """Open every cleared sample as a run config says.
+    def keep(self, config: RunConfig, *, processes: int = 1) -> str:
+        """Return where pictures are kept: in the memory of every process, or packed.
+
+        Of encrypted ones no pack is planned.
 
         Raises:
-            Refused: the list or the snapshot is not the one that was cleared; it is encrypted and
-                a pack is asked for; or nothing is left to train on.
+            Refused: a pack is asked for, and the snapshot is encrypted.
+        """
+        if config.data.keep == "packed":
+            check_plain(self.snapshot)
+        if config.data.keep != "planned":
+            return config.data.keep
+        rows = processes * self.listed.rows.num_rows  # as if all were on this machine
+        fits = fits_into_memory(rows, Shapes.of(config))
+        return "memory" if fits or self.snapshot.encrypted else "packed"
+
+    def open(self, config: RunConfig, keep: str) -> Opened:
+        """Open every cleared sample, kept as `keep` said.
+
+        Raises:
+            Refused: the list or the snapshot is not the one that was cleared; or nothing is left
+                to train on.
             EvidenceMissing: a file is gone, or a cleared picture cannot be decoded.
             Tampered: bytes are not those that were sealed or packed.
         """
         self.listed.check(self.clearance, self.snapshot)
         shapes, count = Shapes.of(config), self.listed.rows.num_rows
-        keep = self._keep(config, shapes)
         read = self._in_memory if keep == "memory" else self._packed
         samples, enlarged = read(shapes, config.image_px)
         trained, heldout = samples.split(config.evaluation.heldout_share)
@@ -85,13 +100,6 @@ class Source:
             "samples_by_shape": np.bincount(samples.shapes, minlength=shapes.count).tolist(),
         }
         return Opened(trained=trained, heldout=heldout, shapes=samples.shapes, facts=facts)
-
-    def _keep(self, config: RunConfig, shapes: Shapes) -> str:
-        """Return where pictures are kept. Of encrypted ones no pack is planned."""
-        if config.data.keep != "planned":
-            return config.data.keep
-        fits = fits_into_memory(self.listed.rows.num_rows, shapes)
-        return "memory" if fits or self.snapshot.encrypted else "packed"
 
     def _in_memory(self, shapes: Shapes, image_px: int) -> tuple[ClearedSamples, int]:
         rows = self.listed.rows

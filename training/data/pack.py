@@ -88,11 +88,7 @@ class Packs:
             EvidenceMissing: a shard is gone, or a cleared picture cannot be decoded.
         """
         listed.check(clearance, snapshot)
-        if snapshot.encrypted:
-            raise Refused(
-                f"Snapshot {snapshot.root[:12]} is encrypted, and a pack would lie beside it in "
-                "plain. Set data.keep to memory."
-            )
+        check_plain(snapshot)
         named = {"snapshot": snapshot.root, "cleared": listed.root, "layout": layout(shapes)}
         folder = self.folder / digest(named)
         if folder.exists():
@@ -109,6 +105,15 @@ class Packs:
             body = {**named, "pack": folder.name, "index": index, "samples": rows.num_rows}
             self.ledger.append(PACKED, body)
         return folder, index
+
+
+def check_plain(snapshot: Snapshot) -> None:
+    """Refuse a pack of encrypted pictures, which would lie beside them in plain."""
+    if snapshot.encrypted:
+        raise Refused(
+            f"Snapshot {snapshot.root[:12]} is encrypted, and a pack would lie beside it in plain. "
+            "Set data.keep to memory."
+        )
 
 
 def layout(shapes: Shapes) -> str:
