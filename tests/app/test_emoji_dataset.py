@@ -158,7 +158,7 @@ def test_training_on_what_is_cleared_ends_in_time_and_loads_in_stock_diffusers(
 ) -> None:
     sources = sorted(str(path) for path in audited.data.glob("emoji-*.parquet"))
     _pramana(audited.place, "audit", *sources, "--policy", "commercial")
-    _pramana(audited.place, "train", "--preset", "micro", "--minutes", "2")
+    _pramana(audited.place, "train", "--preset", "micro", "--minutes", "1")
     run = next((audited.place / ".pramana" / "runs").iterdir())
     result = json.loads((run / "result.json").read_text())
     assert (result["state"], result["margin_s"] >= 0) == ("finished", True)
