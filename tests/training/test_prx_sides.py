@@ -1,4 +1,4 @@
-"""Both sides of the benchmark against PRX: weights taken over, teachers as large, what is counted."""
+"""The benchmark against PRX, both sides: weights taken over, teachers as large, what is counted."""
 
 import math
 from dataclasses import dataclass, replace
