@@ -9,6 +9,8 @@ import click
 if TYPE_CHECKING:
     from app.drawn import Evaluated
 
+GROUPS = "captions: "  # how the names of such figures begin
+
 
 @click.command()
 @click.argument("run")
@@ -54,11 +56,14 @@ def evaluate(
 
 def _print(found: "Evaluated") -> None:
     click.echo(f"run {found.run}: {found.samples:,} pictures sealed as {found.snapshot[:12]}")
-    for figure in found.figures:
+    pictured = [figure for figure in found.figures if not figure.name.startswith(GROUPS)]
+    for figure in pictured:
         click.echo(
             f"{figure.name}: {figure.estimate:.1%} (95 % interval {figure.low:.1%} to "
             f"{figure.high:.1%}) of {figure.n:,}"
         )
+    if groups := len(found.figures) - len(pictured):
+        click.echo(f"shares of {groups} groups that the prompts name: drawn.json of the run")
     for rule, count in found.refused.items():
         click.echo(f"refused at the door by {rule}: {count:,}", err=True)
     click.echo(f"signed {found.record_sha256[:12]}; the next card shows it")
