@@ -8,6 +8,7 @@ cost the real thing time, so a step driven by this stub favours PRX.
 """
 
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -102,16 +103,16 @@ class Logger:
         """Take settings."""
 
 
-class Algorithm:
-    """Acts on events it matches."""
+class Algorithm(ABC):
+    """Acts on events it matches; PRX's own say which, and how."""
 
+    @abstractmethod
     def match(self, event: Event, state: State) -> bool:
         """Return whether to act."""
-        raise NotImplementedError
 
+    @abstractmethod
     def apply(self, event: Event, state: State, logger: Logger) -> None:
         """Act."""
-        raise NotImplementedError
 
     def state_dict(self) -> dict[str, object]:
         """Return nothing: the stub saves nothing."""

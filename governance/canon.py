@@ -18,7 +18,7 @@ from typing import IO, Any, TypeAlias
 import rfc8785
 import yaml
 
-from governance.errors import UsageError
+from governance.errors import Refused, UsageError
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 
@@ -150,6 +150,24 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Write `data` to `path` whole or not at all."""
     with whole_file(path, mode=mode) as stream:
         stream.write(data)
+
+
+def check_private(path: Path, *, what: str, otherwise: str) -> None:
+    """Hold a file to be its owner's alone: mode 0600.
+
+    Args:
+        path: the file, which is there.
+        what: it is, as a sentence begins with it.
+        otherwise: the sentence that says what to do.
+
+    Raises:
+        Refused: others may read it.
+    """
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o077:
+        raise Refused(
+            f"{what} can be read by others (mode {mode:04o}; 0600 is allowed). {otherwise}"
+        )
 
 
 def flush_folder(folder: Path) -> None:

@@ -4,8 +4,8 @@ Every process writes what it holds, beside training, through `torch.distributed.
 number of processes reads it back. Bytes are held to the recorded digest before anything is parsed.
 Only tensors and JSON: nothing in a checkpoint can run code.
 
-Does not see: who recorded the digest, which `start.py` takes from the ledger; nor whoever changes a
-file between its being hashed and its being read.
+Does not see: who recorded the digest, which `records/telling.py` takes from the ledger; nor whoever
+changes a file between its being hashed and its being read.
 """
 
 import os

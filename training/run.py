@@ -39,6 +39,7 @@ from training.records.telling import Telling
 from training.records.window import Window
 from training.saves import Saves
 from training.state import Counts, Training
+from training.taught.teachers import Teachers
 from training.team.launch import launched
 from training.team.parallel import Team
 from training.text.latents import prepared
@@ -277,6 +278,23 @@ class Run:
         """Export, draw, score and close: the first process's part, which has the model."""
         return self._close(training, tokens, finishing.complete(_there(model)))
 
+    def _flops(self, words: int, teachers: Teachers) -> float:
+        """Return the operations of training: of each sample, those of the stage that saw it."""
+        stages, seen = self.config.stages, 0
+        samples = [0] * len(stages)
+        for line in self._telling.metrics.read():
+            now = int(str(line["samples"]))
+            samples[int(str(line["stage"]))] += now - seen
+            seen = now
+        return sum(
+            count
+            * (
+                train_flops(self.config, words, image_px=stage.image_px)
+                + teachers.flops_of(aligned=stage.repa)
+            )
+            for count, stage in zip(samples, stages, strict=True)
+        )
+
     def _close(self, training: Training, tokens: Tokens, pipeline: Mapping[str, str]) -> Result:
         counts, left_s = training.counts, self.deadline.time_left()
         state: State = "finished" if left_s >= 0 else "late"
@@ -296,7 +314,7 @@ class Run:
             margin_s=left_s,
             train_s=counts.train_s,
             parameters=model.parameter_count(),
-            flops=counts.samples * (train_flops(self.config, words) + model.teachers.flops),
+            flops=self._flops(words, model.teachers),
             joules=sum(line.joules for line in lines),
             joules_low=sum(line.joules_low for line in lines),
             joules_high=sum(line.joules_high for line in lines),

@@ -10,8 +10,8 @@ import hmac
 import secrets
 from pathlib import Path
 
-from governance.canon import write_whole
-from governance.errors import Refused, Tampered
+from governance.canon import check_private, write_whole
+from governance.errors import Tampered
 
 SALT_BYTES = 32
 DIGEST_DIGITS = 32  # 128 bits, half of the tag. Source: RFC 2104, section 5
@@ -27,12 +27,11 @@ def salt_at(path: Path) -> bytes:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_whole(path, secrets.token_bytes(SALT_BYTES), mode=0o600)
-    mode = path.stat().st_mode & 0o777
-    if mode & 0o077:
-        raise Refused(
-            f"The salt of the personal data audit can be read by others (mode {mode:04o}; 0600 is "
-            "allowed). Erase the file: a new one is made, and old digests match nothing any more."
-        )
+    check_private(
+        path,
+        what="The salt of the personal data audit",
+        otherwise="Erase the file: a new one is made, and old digests match nothing any more.",
+    )
     salt = path.read_bytes()
     if len(salt) != SALT_BYTES:
         raise Tampered(

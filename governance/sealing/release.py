@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from securesystemslib.signer import Signer
 
-from governance.canon import Json, canonical, sha256, write_whole
+from governance.canon import Json, canonical, check_private, sha256, write_whole
 from governance.clearance import Clearance, revoked_in
 from governance.errors import EvidenceMissing, Refused, Tampered, UsageError
 from governance.records import RUN_ENDS, json_object
@@ -63,12 +63,11 @@ def reader_key(folder: Path) -> X25519PrivateKey:
     with locked(folder, fcntl.LOCK_EX):
         if not path.exists():
             write_whole(path, _pem(X25519PrivateKey.generate()), mode=0o600)
-    mode = path.stat().st_mode & 0o777
-    if mode & 0o077:
-        raise Refused(
-            f"The reader key can be read by others (mode {mode:04o}; 0600 is allowed). Delete it "
-            "to have a new one made, and the packages it opened."
-        )
+    check_private(
+        path,
+        what="The reader key",
+        otherwise="Delete it to have a new one made, and the packages it opened.",
+    )
     try:
         found = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except (ValueError, TypeError):

@@ -23,7 +23,7 @@ from typing import Final, Self
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from governance.canon import flush_folder, sha256, write_whole
+from governance.canon import check_private, flush_folder, sha256, write_whole
 from governance.errors import EvidenceMissing, Refused, Tampered
 
 SCHEMA: Final = b"pramana.keys/v1\n"
@@ -192,12 +192,12 @@ def _read(folder: Path, root: str) -> DataKeys:
             f"The keys of snapshot {root[:12]} ({path.name}) are not here, so none of its pictures "
             "can be read. Ask their keeper, or restore the file."
         )
-    mode = path.stat().st_mode & 0o777
-    if mode & 0o077:
-        raise Refused(
-            f"The data keys {path.name} can be read by others (mode {mode:04o}; 0600 is allowed). "
-            "chmod 600 them if nobody else ever did; else audit the source into a new workspace."
-        )
+    check_private(
+        path,
+        what=f"The data keys {path.name}",
+        otherwise="chmod 600 them if nobody else ever did; else audit the source into a new "
+        "workspace.",
+    )
     keys = DataKeys.from_bytes(path.read_bytes())
     if keys.snapshot != root:
         raise Tampered(f"{path.name} holds the keys of snapshot {keys.snapshot[:12]}; restore it.")

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from securesystemslib.exceptions import Error as SigningError
 from securesystemslib.signer import CryptoSigner, Signer, SSlibKey
 
-from governance.canon import write_whole
+from governance.canon import check_private, write_whole
 from governance.errors import EvidenceMissing, Refused, Tampered
 from governance.signers.trust import HOUSE, NOTES, TRUST_FILE, Trust, TrustedKey
 
@@ -149,12 +149,11 @@ def signer_at(path: Path, role: str = "") -> Signer:
     """
     if not path.is_file():
         raise EvidenceMissing(f"The private key {path.name} is not here; ask who holds it to sign.")
-    mode = path.stat().st_mode & 0o777
-    if mode & 0o077:
-        raise Refused(
-            f"The key {path.name} can be read by others (mode {mode:04o}; 0600 is allowed). "
-            "Make a new key, or chmod 600 it if nobody else ever read it."
-        )
+    check_private(
+        path,
+        what=f"The key {path.name}",
+        otherwise="Make a new key, or chmod 600 it if nobody else ever read it.",
+    )
     try:
         private = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except (ValueError, TypeError):

@@ -14,8 +14,11 @@ from training.data.cleared import ClearedList
 from training.data.opening import DATA_FILE, SHAPES_FILE, Source
 from training.data.order import Order
 from training.data.pack import Packs
+from training.export import load
+from training.planning.flops import train_flops
 from training.records.journal import Journal
 from training.records.receipt import Receipt
+from training.text.tokens import Tokens
 
 BUDGET_S = 14.0
 
@@ -55,6 +58,12 @@ def test_a_run_from_a_pack_ends_in_time_and_its_receipts_verify(make_house, tiny
     assert receipt.value.hex() == result.receipt
     assert set(batches) == {4, 8}
     assert batches == sorted(batches)  # the stages came in their order
+    tokens = Tokens.of(trained.captions, load(run / "pipeline").model.tokenizer, 48)
+    words = int(tokens.mask.sum(dim=1).max())
+    assert result.flops == sum(  # each picture at the size at which it was seen
+        count * batches.count(count) * train_flops(config, words, image_px=px)
+        for count, px in ((4, 16), (8, 32))
+    )
     (told,) = house.told("packed")
     assert told["samples"] == 84
     facts = parse_json((run / DATA_FILE).read_bytes())

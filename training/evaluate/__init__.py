@@ -1,0 +1,1 @@
+"""Scores of a trained model, each with its interval and what it was held against."""

@@ -1,0 +1,1 @@
+"""The door for what is drawn: prompts and pictures that are refused, provenance, the policy."""

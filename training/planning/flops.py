@@ -103,11 +103,11 @@ def _block(shape: Shape, patches: float, text_tokens: int) -> float:
     )
 
 
-def train_flops(config: RunConfig, text_tokens: int) -> float:
+def train_flops(config: RunConfig, text_tokens: int, *, image_px: int = 0) -> float:
     """Return the operations of training on one sample, forward and backward.
 
     The denoiser only; the micro text encoder adds less than a tenth, and teachers count their own.
+    Of the last stage's pictures, where no `image_px` is named.
     """
-    return PASSES * forward_flops(
-        Shape.of(config), image_px=config.image_px, text_tokens=text_tokens
-    )
+    image_px = image_px or config.image_px
+    return PASSES * forward_flops(Shape.of(config), image_px=image_px, text_tokens=text_tokens)

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from governance.errors import UsageError
 from training.config import ObjectiveConfig, TeacherConfig
+from training.planning.networks import WITH_GRADIENT
 from training.taught.counting import counted
 from training.taught.weights import WeightsFiles, weights_folder
 
@@ -37,7 +38,6 @@ KINDS: Mapping[str, str] = {  # model type: its class in transformers
 }
 MAPS = 4  # dimensions of what a network of maps returns
 PARTS = 4  # of the depth of a network of maps, each looked at where it ends
-WITH_GRADIENT = 3  # passes: the clean picture's, the other's, and back through the other's
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -126,8 +126,12 @@ class Teachers:
     @property
     def flops(self) -> float:
         """Return the operations that all of them add to training on one picture, aligned."""
+        return self.flops_of(aligned=True)
+
+    def flops_of(self, *, aligned: bool) -> float:
+        """Return the same, of a stage in which tokens are held to a teacher's, or are not."""
         looks = sum(WITH_GRADIENT * teacher.flops for teacher in self.perceptual)
-        return looks + (self.repa.flops if self.repa else 0.0)
+        return looks + (self.repa.flops if self.repa and aligned else 0.0)
 
 
 def _ends(layers: int) -> tuple[int, ...]:

@@ -1,0 +1,1 @@
+"""Captions as a model reads them: tokens, a frozen encoder, and what it said of them."""

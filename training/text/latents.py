@@ -22,13 +22,13 @@ from governance.records import json_object
 from training.config import RunConfig
 from training.model import Model
 from training.planning.flops import train_flops
+from training.planning.networks import WORTH_SHARE
 from training.records.record import Bars
 from training.taught.counting import counted
 from training.text.encoder import encode
 from training.text.tokens import Tokens
 
 Kept: TypeAlias = Literal["online", "cached"]
-WORTH_SHARE = 0.1  # of a step's operations, above which the encoder's are done once: facts of PRX
 ROOM = 2.0  # times the file that must be free on the disk: checkpoints come beside it
 AT_ONCE = 64  # captions in a forward pass
 STATES_FILE, INDEX_FILE, CHOICE_FILE = "states.bin", "states.json", "latents.json"
