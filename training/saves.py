@@ -2,7 +2,7 @@
 
 Training goes on meanwhile. Once the checkpoint is whole it is told; the next one waits for that.
 
-Does not see: what telling means. `records/telling.py` tells the receipts, the ledger and the pointer.
+Does not see: what telling means. `records/telling.py` writes receipts, ledger and pointer.
 """
 
 from collections.abc import Callable
